@@ -1,0 +1,1 @@
+//! Reader and writer of GGUF model files. Never trusts a file: every length has a named cap.
