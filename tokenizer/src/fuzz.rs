@@ -1,0 +1,1 @@
+//! Entry point for fuzzing. It must never panic, whatever the bytes.
