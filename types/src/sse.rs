@@ -1,1 +1,273 @@
-//! Server-sent events.
+//! Server-sent events: an encoder, and a decoder that is pushed bytes as they come. No IO.
+//!
+//! The decoder follows the event-stream format of the HTML standard: lines end in LF, CRLF or CR,
+//! one byte-order mark may stand first, a field may be cut anywhere between two pushes, comments are
+//! skipped. Unlike a browser it hands out the last event even when the blank line after it is
+//! missing ([`Decoder::finish`]): several services end their streams so.
+
+/// The data of the event that ends an OpenAI-compatible stream.
+pub const DONE: &str = "[DONE]";
+
+/// Largest event a [`Decoder`] takes unless told otherwise: 16 MiB.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// Writes one event that has only data.
+///
+/// # Example
+/// ```
+/// assert_eq!(qwenda_types::sse::data("{}"), "data: {}\n\n");
+/// ```
+pub fn data(data: &str) -> String {
+    let mut out = String::with_capacity(data.len() + 8);
+    for line in data.split('\n') {
+        out.push_str("data: ");
+        out.push_str(line);
+        out.push('\n');
+    }
+    out.push('\n');
+    out
+}
+
+/// Writes a comment: readers skip it, the connection is seen to live.
+pub fn comment(text: &str) -> String {
+    format!(": {}\n\n", text.replace(['\r', '\n'], " "))
+}
+
+/// One event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Its kind, where the sender gave one.
+    pub event: Option<String>,
+    /// Its data; several `data` lines are joined by LF.
+    pub data: String,
+    /// Its id, where the sender gave one.
+    pub id: Option<String>,
+}
+
+/// The sender sent more than a reader can be asked to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event is longer than {event_bytes_max} bytes")]
+pub struct TooLong {
+    /// The bound.
+    pub event_bytes_max: usize,
+}
+
+/// Turns pushed bytes into events.
+///
+/// # Example
+/// ```
+/// use qwenda_types::sse::Decoder;
+/// let mut decoder = Decoder::default();
+/// assert!(decoder.push(b"data: he").unwrap().is_empty());
+/// assert_eq!(decoder.push(b"llo\r\n\r\n").unwrap()[0].data, "hello");
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    event_bytes_max: usize,
+    line: Vec<u8>,
+    event: Event,
+    has_data: bool,
+    held_bytes: usize,
+    // The last push ended in CR: a LF that follows belongs to it.
+    after_cr: bool,
+    first_line: bool,
+    failed: bool,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(EVENT_BYTES_MAX)
+    }
+}
+
+impl Decoder {
+    /// A decoder that refuses events of more than `event_bytes_max` bytes.
+    pub fn new(event_bytes_max: usize) -> Self {
+        Self {
+            event_bytes_max,
+            line: Vec::new(),
+            event: Event::default(),
+            has_data: false,
+            held_bytes: 0,
+            after_cr: false,
+            first_line: true,
+            failed: false,
+        }
+    }
+
+    /// Takes more bytes and returns the events they complete.
+    ///
+    /// # Errors
+    /// [`TooLong`] when an event outgrows the bound, and at every push after that.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
+        if self.failed {
+            return Err(self.too_long());
+        }
+        let mut events = Vec::new();
+        while !bytes.is_empty() {
+            if std::mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
+                bytes = &bytes[1..];
+                continue;
+            }
+            let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
+            let taken = &bytes[..end.unwrap_or(bytes.len())];
+            if self.held_bytes + self.line.len() + taken.len() > self.event_bytes_max {
+                return Err(self.too_long());
+            }
+            self.line.extend_from_slice(taken);
+            let Some(end) = end else { break };
+            self.after_cr = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+            events.extend(self.end_line());
+        }
+        Ok(events)
+    }
+
+    /// The event still held when the stream ended without a blank line, if it has data.
+    pub fn finish(mut self) -> Option<Event> {
+        if self.failed {
+            return None;
+        }
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        self.dispatch()
+    }
+
+    fn too_long(&mut self) -> TooLong {
+        self.failed = true;
+        self.line = Vec::new();
+        self.event = Event::default();
+        TooLong { event_bytes_max: self.event_bytes_max }
+    }
+
+    fn end_line(&mut self) -> Option<Event> {
+        let line = std::mem::take(&mut self.line);
+        let mut line = line.as_slice();
+        if std::mem::take(&mut self.first_line) {
+            line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+        }
+        if line.is_empty() {
+            return self.dispatch();
+        }
+        let (name, value) = match line.iter().position(|b| *b == b':') {
+            Some(0) => return None,
+            Some(colon) => {
+                let value = &line[colon + 1..];
+                (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+            }
+            None => (line, &b""[..]),
+        };
+        let value = || String::from_utf8_lossy(value);
+        match name {
+            b"data" => {
+                if self.has_data {
+                    self.event.data.push('\n');
+                }
+                self.has_data = true;
+                self.event.data.push_str(&value());
+            }
+            b"event" => self.event.event = Some(value().into_owned()),
+            b"id" => self.event.id = Some(value().into_owned()),
+            _ => {}
+        }
+        let texts = [self.event.event.as_ref(), self.event.id.as_ref()];
+        self.held_bytes = self.event.data.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        None
+    }
+
+    fn dispatch(&mut self) -> Option<Event> {
+        self.held_bytes = 0;
+        let event = std::mem::take(&mut self.event);
+        std::mem::take(&mut self.has_data).then_some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(pieces: &[&[u8]]) -> Vec<(Option<String>, String)> {
+        let mut decoder = Decoder::default();
+        let mut events = Vec::new();
+        for piece in pieces {
+            events.extend(decoder.push(piece).unwrap());
+        }
+        events.extend(decoder.finish());
+        events.into_iter().map(|e| (e.event, e.data)).collect()
+    }
+
+    /// Decodes `text` whole, cut in two at every place, and byte by byte; all must be alike.
+    fn check(text: &str, want: &[(Option<&str>, &str)]) {
+        let want: Vec<(Option<String>, String)> =
+            want.iter().map(|(e, d)| (e.map(str::to_owned), (*d).to_owned())).collect();
+        let bytes = text.as_bytes();
+        assert_eq!(decode(&[bytes]), want, "{text:?} whole");
+        for cut in 0..=bytes.len() {
+            assert_eq!(decode(&[&bytes[..cut], &bytes[cut..]]), want, "{text:?} cut at {cut}");
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(decode(&single), want, "{text:?} byte by byte");
+    }
+
+    #[test]
+    fn events_are_alike_wherever_the_bytes_are_cut() {
+        check("data: a\n\ndata: b\n\n", &[(None, "a"), (None, "b")]);
+        check("data: a\r\n\r\ndata: b\r\n\r\n", &[(None, "a"), (None, "b")]);
+        check("data: a\r\rdata: b\r\r", &[(None, "a"), (None, "b")]);
+        check("data: a\n\r\ndata: b\r\n\n", &[(None, "a"), (None, "b")]);
+        check("\u{feff}data: 你好\n\n", &[(None, "你好")]);
+        check("data: a\ndata: b\n\n", &[(None, "a\nb")]);
+        check("data:a\n\ndata:  b\n\ndata\n\n", &[(None, "a"), (None, " b"), (None, "")]);
+        check(": keep-alive\n\ndata: {\"a\":\":\"}\n\n", &[(None, "{\"a\":\":\"}")]);
+        check(
+            "id:1\nevent:result\n:HTTP_STATUS/200\ndata:{\"x\":1}\n\nid:2\nevent:error\ndata:y\n\n",
+            &[(Some("result"), "{\"x\":1}"), (Some("error"), "y")],
+        );
+        check("event: lonely\n\nretry: 5\n\ndata: x\n\n", &[(None, "x")]);
+        check("data: 🙂\n\ndata: [DONE]", &[(None, "🙂"), (None, "[DONE]")]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_itself() {
+        for text in ["", "a", "a\nb", "\n", "{\"k\":\"v\"}", "你\n好\n"] {
+            let mut decoder = Decoder::default();
+            let events = decoder.push(data(text).as_bytes()).unwrap();
+            assert_eq!(events.len(), 1, "{text:?}");
+            assert_eq!(events[0].data, text);
+        }
+        assert!(Decoder::default().push(comment("a\nb").as_bytes()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_endless_event_is_refused_and_not_kept() {
+        for line in ["data: 123\n", "data: 123", "event: abc", "junk", ": comment"] {
+            let mut decoder = Decoder::new(64);
+            let refused = (0..100).any(|_| decoder.push(line.as_bytes()).is_err());
+            // Comments and finished junk lines are not kept, so they may go on for ever.
+            assert!(refused, "{line:?}");
+            assert_eq!(decoder.push(b"\n\n"), Err(TooLong { event_bytes_max: 64 }));
+            assert_eq!(decoder.line.capacity(), 0);
+        }
+        let mut decoder = Decoder::new(64);
+        for _ in 0..100 {
+            assert_eq!(decoder.push(b": comment\n\ndata: a\n\n").unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn any_bytes_never_panic() {
+        let mut state = 7_u64;
+        for _ in 0..2000 {
+            let mut bytes = Vec::new();
+            for _ in 0..40 {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                bytes.push(b"\r\n: dataevent\xEF\xBB\xBF\xF0\x9F"[(state >> 33) as usize % 18]);
+            }
+            let mut decoder = Decoder::new(32);
+            let _ = decoder.push(&bytes);
+            decoder.finish();
+        }
+    }
+}
