@@ -2,6 +2,9 @@
 //!
 //! Read this file, then `local/mod.rs` (the embedded engine).
 
+pub mod local;
+pub mod models;
+
 use std::{future::Future, pin::Pin, task::{Context, Poll}};
 
 use futures_core::Stream;
