@@ -8,7 +8,7 @@ use crate::{layering, run};
 const UNSAFE_PLACES: &[&str] = &["kernels/src/", "gguf/src/map.rs"];
 
 /// Everything, in the order of what fails fastest.
-pub fn all() -> Result<(), String> {
+pub(crate) fn all() -> Result<(), String> {
     layering::check()?;
     unsafe_places()?;
     dependencies()?;

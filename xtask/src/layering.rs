@@ -12,7 +12,7 @@ use crate::run;
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// Fails unless both graphs are equal.
-pub fn check() -> Result<(), String> {
+pub(crate) fn check() -> Result<(), String> {
     let page = fs::read_to_string(run::root().join("ARCHITECTURE.md")).map_err(|e| format!("ARCHITECTURE.md: {e}"))?;
     let told = table(&page)?;
     let real = real(&run::output("cargo", &["metadata", "--format-version", "1", "--no-deps"])?)?;

@@ -7,30 +7,30 @@ use std::{
 };
 
 /// The repository's root, whatever folder the task was started in.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("xtask is a folder of the repository").to_path_buf()
 }
 
 /// Runs cargo and fails with its exit status.
-pub fn cargo(args: &[&str]) -> Result<(), String> {
+pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
     program(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
 }
 
 /// Runs `name` with our own output and fails with its exit status.
-pub fn program(name: &str, args: &[&str]) -> Result<(), String> {
+pub(crate) fn program(name: &str, args: &[&str]) -> Result<(), String> {
     println!("$ {} {}", name.rsplit('/').next().unwrap_or(name), args.join(" "));
     finish(name, Command::new(name).args(args).current_dir(root()))
 }
 
 /// Runs a prepared command to its end.
-pub fn finish(name: &str, command: &mut Command) -> Result<(), String> {
+pub(crate) fn finish(name: &str, command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|e| format!("cannot start `{name}`: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("`{name}` ended with {status}")) }
 }
 
 /// What a program prints on stdout.
-pub fn output(name: &str, args: &[&str]) -> Result<String, String> {
+pub(crate) fn output(name: &str, args: &[&str]) -> Result<String, String> {
     let done = Command::new(name)
         .args(args)
         .current_dir(root())
@@ -44,6 +44,6 @@ pub fn output(name: &str, args: &[&str]) -> Result<String, String> {
 }
 
 /// Files that git tracks, relative to the root.
-pub fn tracked() -> Result<Vec<String>, String> {
+pub(crate) fn tracked() -> Result<Vec<String>, String> {
     Ok(output("git", &["ls-files", "--cached", "--others", "--exclude-standard"])?.lines().map(str::to_owned).collect())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use crate::run;
 
 /// Prints the largest files, the median and the number of suppressed lints.
-pub fn print() -> Result<(), String> {
+pub(crate) fn print() -> Result<(), String> {
     let mut sizes = Vec::new();
     let mut suppressed = 0;
     for path in run::tracked()?.into_iter().filter(|p| p.ends_with(".rs")) {
