@@ -1,4 +1,25 @@
-//! Arithmetic of the engine: what is computed ([`scalar`]), and the same thing fast.
+//! Arithmetic of the engine: what is computed (`scalar`), and the same thing fast.
 //!
+//! What it is not: it knows no model, no file and no token.
 //! Read `layout`, then `scalar`, then one of the variants in `arch`.
+#![warn(missing_docs)]
 #![expect(unsafe_code, reason = "SIMD and splitting one output over threads live here and nowhere else")]
+
+mod layout;
+
+mod dequantize;
+mod pack;
+
+mod acts;
+mod compute;
+mod detect;
+mod scalar;
+mod shared;
+mod threads;
+
+pub use acts::{Acts, Precision};
+pub use compute::Compute;
+pub use dequantize::dequantize;
+pub use detect::{Isa, UnknownIsa};
+pub use layout::Layout;
+pub use pack::{Matrix, pack, packed_len};

@@ -1,0 +1,175 @@
+//! Activations, made ready to be multiplied.
+
+use crate::pack::BLOCK;
+
+/// How activations enter a matrix product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Signed bytes with one scale per 32 values.
+    Int8,
+    /// As they are, against exactly dequantized weights. Slow; for checking a model.
+    F32,
+}
+
+/// Columns of activations that lie interleaved, block by block.
+pub(crate) const BUNCH: usize = 4;
+
+/// 32 consecutive activations of one row, and the sums that correct for unsigned weights.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub(crate) struct ActBlock {
+    pub(crate) q: [i8; BLOCK],
+    /// Value of one step of `q`.
+    pub(crate) scale: f32,
+    /// `scale` times the sum of `q`; multiplies a weight's minimum.
+    pub(crate) scaled_sum: f32,
+    /// The sum of `q` times -8, -16 and -128.
+    pub(crate) minus_8: i32,
+    pub(crate) minus_16: i32,
+    pub(crate) minus_128: i32,
+    /// The sums of the two halves of `q` times -32.
+    pub(crate) halves_minus_32: [i32; 2],
+    unused: u32,
+}
+
+const _: () = assert!(size_of::<ActBlock>() == 64);
+
+impl ActBlock {
+    pub(crate) const ZERO: Self = Self {
+        q: [0; BLOCK],
+        scale: 0.0,
+        scaled_sum: 0.0,
+        minus_8: 0,
+        minus_16: 0,
+        minus_128: 0,
+        halves_minus_32: [0; 2],
+        unused: 0,
+    };
+
+    /// Rounds 32 values to steps of their largest magnitude / 127, ties to even.
+    ///
+    /// A block with an infinity or a NaN becomes NaN as a whole. Magnitudes below 1e-30 are zero:
+    /// their scale could not be inverted.
+    #[inline(always)]
+    pub(crate) fn quantize(x: &[f32; BLOCK]) -> Self {
+        // Magnitudes of floats order as their bits do, NaN above everything.
+        let mut bits = 0;
+        for x in x {
+            bits = u32::max(bits, x.to_bits() & 0x7fff_ffff);
+        }
+        let largest = f32::from_bits(bits);
+        let mut block = Self::ZERO;
+        if !largest.is_finite() {
+            block.scale = f32::NAN;
+            block.scaled_sum = f32::NAN;
+            return block;
+        }
+        if largest < 1e-30 {
+            return block;
+        }
+        block.scale = largest / 127.0;
+        let inverse = 127.0 / largest;
+        // Added to a small number, this leaves the number rounded in the lowest bits.
+        const ROUND: f32 = 12_582_912.0;
+        let mut steps = [0; BLOCK];
+        for (s, x) in steps.iter_mut().zip(x) {
+            *s = (x * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+        }
+        for (q, s) in block.q.iter_mut().zip(steps) {
+            *q = s as i8;
+        }
+        let half: [i32; 2] = [steps[..16].iter().sum(), steps[16..].iter().sum()];
+        let sum = half[0] + half[1];
+        block.scaled_sum = block.scale * sum as f32;
+        block.minus_8 = sum * -8;
+        block.minus_16 = sum * -16;
+        block.minus_128 = sum * -128;
+        block.halves_minus_32 = [half[0] * -32, half[1] * -32];
+        block
+    }
+}
+
+/// Activations of some rows, made by [`Compute::quantize`](crate::Compute::quantize).
+///
+/// The buffer is kept between uses, so a step that is not larger than an earlier one allocates
+/// nothing.
+pub struct Acts {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) precision: Precision,
+    /// Bunches of [`BUNCH`] rows (the last may have fewer): `[bunch][block][row of the bunch]`.
+    pub(crate) blocks: Vec<ActBlock>,
+    /// `[rows, cols]`, for [`Precision::F32`].
+    pub(crate) exact: Vec<f32>,
+}
+
+impl Acts {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self { rows: 0, cols: 0, precision: Precision::Int8, blocks: Vec::new(), exact: Vec::new() }
+    }
+
+    /// Rows it holds.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values in a row.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Blocks in a row; the last may be filled up with zeros.
+    pub(crate) fn row_blocks(&self) -> usize {
+        self.cols.div_ceil(BLOCK)
+    }
+
+    /// Where a row's first block is and how far apart its blocks are.
+    pub(crate) fn row_at(&self, row: usize) -> (usize, usize) {
+        let bunch = row / BUNCH * BUNCH;
+        (bunch * self.row_blocks() + row % BUNCH, BUNCH.min(self.rows - bunch))
+    }
+
+    /// Writes the values of `cols` columns from `from` on of one row as floats.
+    pub(crate) fn floats(&self, row: usize, from: usize, out: &mut [f32]) {
+        match self.precision {
+            Precision::F32 => {
+                out.copy_from_slice(&self.exact[row * self.cols + from..][..out.len()]);
+            }
+            Precision::Int8 => {
+                debug_assert!(from.is_multiple_of(BLOCK));
+                let (first, step) = self.row_at(row);
+                for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+                    let block = &self.blocks[first + (from / BLOCK + i) * step];
+                    for (o, q) in out.iter_mut().zip(block.q) {
+                        *o = f32::from(q) * block.scale;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Default for Acts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Quantizes one bunch of rows into its blocks. Rows are `cols` long and follow each other.
+#[inline(always)]
+pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
+    let rows = x.len() / cols;
+    for (r, row) in x.chunks_exact(cols).enumerate() {
+        let (whole, rest) = row.as_chunks::<BLOCK>();
+        let mut to = out[r..].iter_mut().step_by(rows);
+        for (x, block) in whole.iter().zip(&mut to) {
+            *block = ActBlock::quantize(x);
+        }
+        if let Some(block) = to.next() {
+            let mut x = [0.0; BLOCK];
+            x[..rest.len()].copy_from_slice(rest);
+            *block = ActBlock::quantize(&x);
+        }
+    }
+}

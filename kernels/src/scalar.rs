@@ -1,0 +1,189 @@
+//! The definition of matrix products: every faster variant gives the same bits.
+//!
+//! With [`Precision::Int8`], a product is a sum over blocks of 32 columns, in ascending order:
+//! the sum of products of integers, exact, times both scales, added with one rounding
+//! (`mul_add`). A layout with a minimum adds `minimum * (scale * sum of the activations)` after
+//! that. With [`Precision::F32`], and for plain floats, it is a `mul_add` for each column, in
+//! ascending order. There is one accumulator for each output, so neither the shape of tiles nor
+//! the split over threads shows in the result.
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+
+use crate::acts::{Acts, Precision};
+use crate::compute::Output;
+use crate::layout::Layout;
+use crate::pack::{BLOCK, GROUP, Matrix, NIBBLES, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
+
+/// Columns of the output worked on together, so that weights are unpacked less often.
+const TOGETHER: usize = 8;
+
+/// 32 columns of a tile, unpacked.
+struct Sub {
+    /// The integers without their offset: `[group][row][column of the group]`.
+    q: [i8; 8 * GROUP],
+    /// What an integer is worth.
+    scale: [f32; TILE],
+    /// What is added to every element.
+    min: Option<[f32; TILE]>,
+    /// Integer scales of the two halves of the columns.
+    halves: Option<[[i32; TILE]; 2]>,
+}
+
+impl Sub {
+    fn new() -> Self {
+        Self { q: [0; 8 * GROUP], scale: [0.0; TILE], min: None, halves: None }
+    }
+
+    /// Unpacks sub-block `s` of a unit.
+    #[inline(always)]
+    fn unpack(&mut self, layout: Layout, unit: &[u8], s: usize) {
+        let int_len = int_bytes(layout);
+        let ints = &unit[int_offset(layout) + s * int_len..][..int_len];
+        let offset = match layout {
+            Layout::Q4_0 => 8,
+            Layout::Q5_0 => 16,
+            Layout::Q6K => 32,
+            _ => 0,
+        };
+        for (g, group) in self.q.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            for (i, q) in group.iter_mut().enumerate() {
+                let low = || ints[g % 4 * GROUP + i] >> (g / 4 * 4) & 15;
+                *q = match layout {
+                    Layout::Q8_0 => ints[g * GROUP + i],
+                    Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => low() | (ints[NIBBLES + i] >> g & 1) << 4,
+                    Layout::Q6K => low() | (ints[NIBBLES + g / 4 * GROUP + i] >> (g % 4 * 2) & 3) << 4,
+                    _ => low(),
+                } as i8
+                    - offset;
+            }
+        }
+        let half = |at: usize, r: usize| f16::from_le_bytes([unit[at + r * 2], unit[at + r * 2 + 1]]).to_f32();
+        self.scale = std::array::from_fn(|r| half(0, r));
+        self.min = None;
+        self.halves = None;
+        match layout {
+            Layout::Q4_1 | Layout::Q5_1 => self.min = Some(std::array::from_fn(|r| half(32, r))),
+            Layout::Q4K | Layout::Q5K => {
+                let sub = &unit[SUB_SCALES + s * 32..][..32];
+                for (r, scale) in self.scale.iter_mut().enumerate() {
+                    *scale *= f32::from(sub[r]);
+                }
+                self.min = Some(std::array::from_fn(|r| -(half(32, r) * f32::from(sub[16 + r]))));
+            }
+            Layout::Q6K => {
+                let sub = &unit[SUB_SCALES + s * 32..][..32];
+                self.halves = Some(std::array::from_fn(|h| std::array::from_fn(|r| i32::from(sub[h * 16 + r] as i8))));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Some tiles of `out = acts · weightsᵀ`.
+pub(crate) fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+    let floats = weights.layout().is_float() || acts.precision == Precision::F32;
+    for tile in tiles {
+        let mut col = 0;
+        while col < acts.rows {
+            let n = TOGETHER.min(acts.rows - col);
+            let mut acc = [[0.0; TILE]; TOGETHER];
+            if floats {
+                float_tile(weights, acts, tile, col, &mut acc[..n]);
+            } else {
+                int_tile(weights, acts, tile, col, &mut acc[..n]);
+            }
+            for (c, acc) in acc[..n].iter().enumerate() {
+                // SAFETY: a tile is given to one thread, which holds this slice alone.
+                let out = unsafe { out.tile(tile, col + c) };
+                out.copy_from_slice(&acc[..out.len()]);
+            }
+            col += n;
+        }
+    }
+}
+
+fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
+    let layout = weights.layout();
+    let subs = unit_elems(layout) / BLOCK;
+    let mut sub = Sub::new();
+    for (u, unit) in weights.tile(tile).chunks_exact(unit_bytes(layout)).enumerate() {
+        for s in 0..subs {
+            sub.unpack(layout, unit, s);
+            for (c, acc) in acc.iter_mut().enumerate() {
+                let (first, step) = acts.row_at(col + c);
+                let block = &acts.blocks[first + (u * subs + s) * step];
+                let mut halves = [[0_i32; TILE]; 2];
+                for (g, (group, a)) in sub.q.as_chunks::<GROUP>().0.iter().zip(block.q.as_chunks::<4>().0).enumerate() {
+                    for (sum, q) in halves[g / 4].iter_mut().zip(group.as_chunks::<4>().0) {
+                        *sum += (0..4).map(|k| i32::from(q[k]) * i32::from(a[k])).sum::<i32>();
+                    }
+                }
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    let sum = match &sub.halves {
+                        Some(scales) => scales[0][r] * halves[0][r] + scales[1][r] * halves[1][r],
+                        None => halves[0][r] + halves[1][r],
+                    };
+                    *acc = (sub.scale[r] * block.scale).mul_add(sum as f32, *acc);
+                    if let Some(min) = &sub.min {
+                        *acc = min[r].mul_add(block.scaled_sum, *acc);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn float_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
+    let mut w = [[0.0; TILE]; BLOCK];
+    let mut x = [0.0; BLOCK];
+    for from in (0..weights.cols()).step_by(BLOCK) {
+        let n = BLOCK.min(weights.cols() - from);
+        dequantize_tile(weights.layout(), weights.tile(tile), from, &mut w[..n]);
+        for (c, acc) in acc.iter_mut().enumerate() {
+            acts.floats(col + c, from, &mut x[..n]);
+            for (w, x) in w[..n].iter().zip(x) {
+                for (acc, w) in acc.iter_mut().zip(w) {
+                    *acc = w.mul_add(x, *acc);
+                }
+            }
+        }
+    }
+}
+
+/// Columns of a tile as floats, from a multiple of 32 on; at most as many as `out` has.
+#[inline(always)]
+pub(crate) fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
+    let unit_len = unit_bytes(layout);
+    if layout.is_float() {
+        let units = tile[from * unit_len..].chunks_exact(unit_len);
+        for (out, unit) in out.iter_mut().zip(units) {
+            *out = std::array::from_fn(|r| match layout {
+                Layout::F32 => f32::from_le_bytes([unit[r * 4], unit[r * 4 + 1], unit[r * 4 + 2], unit[r * 4 + 3]]),
+                Layout::F16 => f16::from_le_bytes([unit[r * 2], unit[r * 2 + 1]]).to_f32(),
+                _ => bf16::from_le_bytes([unit[r * 2], unit[r * 2 + 1]]).to_f32(),
+            });
+        }
+        return;
+    }
+    let elems = unit_elems(layout);
+    let mut sub = Sub::new();
+    for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+        let at = from + i * BLOCK;
+        sub.unpack(layout, &tile[at / elems * unit_len..][..unit_len], at % elems / BLOCK);
+        for (k, out) in out.iter_mut().enumerate() {
+            for (r, out) in out.iter_mut().enumerate() {
+                let q = f32::from(sub.q[k / 4 * GROUP + r * 4 + k % 4]);
+                let scale = match &sub.halves {
+                    Some(scales) => sub.scale[r] * scales[k / 16][r] as f32,
+                    None => sub.scale[r],
+                };
+                *out = match &sub.min {
+                    Some(min) => scale * q + min[r],
+                    None => scale * q,
+                };
+            }
+        }
+    }
+}
