@@ -1,1 +1,42 @@
+//! Tokens in, tokens out: the CPU engine for Qwen models.
+//!
+//! A [`Model`] is loaded from a GGUF file; [`Engine::start`] gives it a thread that runs any number
+//! of sequences through it at once. There is no JSON, HTTP, async or chat in here.
+//!
+//! What can be relied on: the tokens of a request depend on the request alone, bit for bit. Not on
+//! the number of threads, not on what else runs, not on how its prompt was cut into chunks.
+//!
+//! Read `request`, then `scheduler` and `worker` (continuous batching), then `model/qwen2`.
+//!
+//! # Example
+//! ```no_run
+//! use qwenda_engine::{Engine, EngineOptions, LoadOptions, Model};
+//!
+//! let model = Model::load("model.gguf".as_ref(), &LoadOptions::default())?;
+//! let engine = Engine::start(model, EngineOptions::default());
+//! let scored = engine.score(&[9707, 11, 1879, 0])?;
+//! println!("the second token costs {} nats", scored[0].nll);
+//! # Ok::<(), qwenda_engine::Error>(())
+//! ```
+#![warn(missing_docs)]
 
+mod request;
+mod engine;
+mod sequence;
+mod scheduler;
+mod worker;
+mod model;
+mod cache;
+mod sampler;
+mod stop;
+mod score;
+mod error;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::Error;
+pub use model::{LoadOptions, Model, ModelInfo, load_tokenizer};
+pub use qwenda_kernels::{Isa, Precision};
+pub use request::{
+    Event, FinishReason, LOGPROBS_MAX, Request, Sampling, Sink, Stop, SubmitError, Timings, TokenLogprob,
+};
+pub use score::{Scored, ScoredAll};

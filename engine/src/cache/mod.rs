@@ -1,0 +1,3 @@
+//! Who holds which part of the KV store.
+
+pub(crate) mod pages;

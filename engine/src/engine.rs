@@ -1,0 +1,247 @@
+//! The handle: requests go in here, a thread of its own computes them.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use qwenda_kernels::PAGE_TOKENS;
+use qwenda_tokenizer::Tokenizer;
+
+use crate::{
+    Error, Model, ModelInfo, Request, ScoredAll, Scored, Sink, SubmitError,
+    request::check_prompt,
+    worker::Worker,
+};
+
+/// How much an engine takes on at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Tokens of all sequences together whose keys and values are kept; rounded up to whole pages.
+    /// `None`: the model's context, at most [`KV_TOKENS_DEFAULT`]. Memory is taken as it is used.
+    pub kv_tokens_max: Option<u32>,
+    /// Most sequences computed at once; at least 1.
+    pub sequences_max: u32,
+    /// Most prompt tokens computed in one step; at least 1. More is a little faster, and lets
+    /// sequences that decode, and callers that leave, wait longer.
+    pub prefill_chunk_tokens: u32,
+    /// Most requests that wait for a place; at least 1.
+    pub queue_max: usize,
+}
+
+/// Tokens kept for all sequences together unless the options say otherwise.
+pub const KV_TOKENS_DEFAULT: u32 = 32_768;
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { kv_tokens_max: None, sequences_max: 16, prefill_chunk_tokens: 128, queue_max: 64 }
+    }
+}
+
+/// A running model. Clones are handles to the same one; when the last is dropped, its thread ends
+/// and requests still running fail.
+#[derive(Clone)]
+pub struct Engine(Arc<Handle>);
+
+struct Handle {
+    model: Arc<Model>,
+    queue: Arc<Queue>,
+    /// Most tokens of one sequence.
+    tokens_max: u32,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What waits between the handle and the worker.
+pub(crate) struct Queue {
+    /// Most jobs that may wait.
+    limit: usize,
+    jobs: Mutex<Jobs>,
+    wake: Condvar,
+    /// Jobs submitted and not yet given a place, wherever they are.
+    waiting: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Jobs {
+    new: VecDeque<Job>,
+    stopped: bool,
+}
+
+/// Something to run through the model.
+pub(crate) struct Job {
+    pub(crate) submitted: Instant,
+    pub(crate) task: Task,
+}
+
+pub(crate) enum Task {
+    Generate(Request, Box<dyn Sink>),
+    Score { tokens: Vec<u32>, keep_last: bool, reply: mpsc::SyncSender<Result<ScoredAll, Error>> },
+}
+
+impl Engine {
+    /// Starts the thread that computes.
+    #[must_use]
+    pub fn start(model: Model, options: EngineOptions) -> Self {
+        let model = Arc::new(model);
+        let context = model.info().context_tokens_max;
+        let page = u32::try_from(PAGE_TOKENS).expect("pages are small");
+        let kv_tokens = options.kv_tokens_max.unwrap_or(KV_TOKENS_DEFAULT.min(context));
+        let pages = kv_tokens.div_ceil(page).max(1);
+        let tokens_max = context.min(pages.saturating_mul(page));
+        let queue = Arc::new(Queue::new(options.queue_max));
+        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let worker = Worker::new(
+            Arc::clone(&model),
+            Arc::clone(&queue),
+            crate::scheduler::Limits {
+                page_tokens: at_least_one(page),
+                prefill_tokens_max: at_least_one(options.prefill_chunk_tokens),
+                sequences_max: at_least_one(options.sequences_max),
+            },
+            pages,
+            tokens_max,
+        );
+        let thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || worker.run())
+            .expect("the system starts a thread");
+        Self(Arc::new(Handle { model, queue, tokens_max, thread: Some(thread) }))
+    }
+
+    /// Queues a request. Its events go to `sink`, from the engine's thread.
+    ///
+    /// # Errors
+    /// The queue is full, the prompt does not fit, or the request is not one this model can run.
+    pub fn submit(&self, request: Request, sink: Box<dyn Sink>) -> Result<(), SubmitError> {
+        request.check(self.info().vocab, self.0.tokens_max)?;
+        self.0.queue.push(Task::Generate(request, sink))
+    }
+
+    /// The loss of every token of a text after its first, and what the model would have said
+    /// there. Waits its turn among the requests, and blocks until it is done.
+    ///
+    /// # Errors
+    /// As for [`Self::submit`], or the engine stopped meanwhile.
+    pub fn score(&self, tokens: &[u32]) -> Result<Vec<Scored>, Error> {
+        let all = self.score_with(tokens, false)?;
+        Ok(all.nll.into_iter().zip(all.argmax).map(|(nll, argmax)| Scored { nll, argmax }).collect())
+    }
+
+    /// As [`Self::score`], with the prediction after the last token and its logits.
+    ///
+    /// # Errors
+    /// As for [`Self::score`].
+    pub fn score_all(&self, tokens: &[u32]) -> Result<ScoredAll, Error> {
+        self.score_with(tokens, true)
+    }
+
+    fn score_with(&self, tokens: &[u32], keep_last: bool) -> Result<ScoredAll, Error> {
+        check_prompt(tokens, self.info().vocab, self.0.tokens_max)?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.0.queue.push(Task::Score { tokens: tokens.to_vec(), keep_last, reply })?;
+        answer.recv().unwrap_or(Err(Error::Submit(SubmitError::Stopped)))
+    }
+
+    /// What the model's file says of itself.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        self.0.model.info()
+    }
+
+    /// The model's tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        self.0.model.tokenizer()
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.0.model
+    }
+
+    /// Most tokens of one prompt with its completion: the model's context, or what the engine may
+    /// keep if that is less. A prompt must be shorter.
+    #[must_use]
+    pub fn tokens_max(&self) -> u32 {
+        self.0.tokens_max
+    }
+
+    /// Requests that wait for a place.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.queue.waiting.load(Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("model", &self.0.model).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.stop();
+        let thread = self.thread.take().expect("only taken here");
+        // The last handle may be dropped by a sink, which runs on that very thread.
+        if thread.thread().id() != thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Queue {
+    fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), jobs: Mutex::default(), wake: Condvar::new(), waiting: AtomicUsize::new(0) }
+    }
+
+    fn push(&self, task: Task) -> Result<(), SubmitError> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.stopped {
+            return Err(SubmitError::Stopped);
+        }
+        let queued = self.waiting.load(Ordering::Relaxed);
+        if queued >= self.limit {
+            return Err(SubmitError::Busy { queued });
+        }
+        // Only grows under the lock, so the bound holds.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        jobs.new.push_back(Job { submitted: Instant::now(), task });
+        drop(jobs);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes all new jobs; waits for one if `idle`. Nothing once the engine is stopped.
+    pub(crate) fn take(&self, idle: bool) -> Option<VecDeque<Job>> {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle && jobs.new.is_empty() && !jobs.stopped {
+            jobs = self.wake.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+        if jobs.stopped { None } else { Some(std::mem::take(&mut jobs.new)) }
+    }
+
+    /// A job got its place, or left.
+    pub(crate) fn placed(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Refuses new jobs and wakes the worker.
+    pub(crate) fn stop(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        self.wake.notify_all();
+    }
+
+    /// What is still queued after [`Self::stop`].
+    pub(crate) fn leftover(&self) -> VecDeque<Job> {
+        std::mem::take(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner).new)
+    }
+}

@@ -1,0 +1,278 @@
+//! A model: its file, its dimensions, its weights, and the forward pass.
+//!
+//! Read `layers` for the parts and `qwen2` for how they go together. What runs sequences through a
+//! model is [`crate::Engine`].
+
+mod config;
+mod hash;
+pub(crate) mod layers;
+mod qwen2;
+mod qwen3;
+mod tensors;
+mod vocab;
+mod weights;
+
+use std::{
+    num::NonZeroUsize,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use qwenda_gguf::Gguf;
+use qwenda_kernels::{Compute, Isa, KvStore, Precision, Rope};
+use qwenda_tokenizer::Tokenizer;
+
+use crate::Error;
+use config::{Architecture, Config};
+use layers::{Batch, Pass, Scratch};
+use qwen2::Qwen2;
+use qwen3::Qwen3;
+use tensors::{Embedding, Linear, Tensors};
+use weights::Weights;
+
+/// How a model is to be loaded. The default detects the CPU, uses all its cores, and shares
+/// nothing.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Instructions to use; the fastest this CPU has if `None`.
+    pub isa: Option<Isa>,
+    /// Threads that compute; the machine's cores if `None`.
+    pub threads: Option<NonZeroUsize>,
+    /// Folder in which packed weights are kept and shared between processes; in this process's
+    /// memory if `None`.
+    pub cache_dir: Option<PathBuf>,
+    /// How activations enter matrix products. `F32` is slow and exact, for checking.
+    pub precision: Precision,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { isa: None, threads: None, cache_dir: None, precision: Precision::Int8 }
+    }
+}
+
+/// What a caller may want to know of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelInfo {
+    /// `general.name`, or the file's name where that is missing.
+    pub name: String,
+    /// `general.architecture`.
+    pub architecture: String,
+    /// Most tokens of prompt and completion together.
+    pub context_tokens_max: u32,
+    /// Rows of the output matrix.
+    pub vocab: u32,
+    /// Layers of the model.
+    pub layers: u32,
+    /// Weights of the model, counted.
+    pub parameters: u64,
+    /// Tokens that end an answer, ascending.
+    pub eos: Vec<u32>,
+    /// The file's chat template, if it has one.
+    pub chat_template: Option<String>,
+    /// The text of the file's beginning-of-text token, for the template.
+    pub bos_text: Option<String>,
+    /// The text of the file's end-of-text token, for the template.
+    pub eos_text: Option<String>,
+}
+
+/// A loaded model.
+pub struct Model {
+    info: ModelInfo,
+    tokenizer: Arc<Tokenizer>,
+    compute: Compute,
+    precision: Precision,
+    config: Config,
+    rope: Rope,
+    file: Gguf,
+    embedding: Embedding,
+    network: Network,
+    output_norm: Vec<f32>,
+    output: Linear,
+    weights: Weights,
+    /// Rows of the output matrix that are no tokens.
+    unused: Vec<Range<u32>>,
+}
+
+enum Network {
+    Qwen2(Qwen2),
+    Qwen3(Qwen3),
+}
+
+/// Reads the vocabulary and the facts of a model file without touching its weights.
+///
+/// # Errors
+/// The file is no GGUF, not of a supported architecture, or its vocabulary is broken.
+pub fn load_tokenizer(path: &Path) -> Result<(Tokenizer, ModelInfo), Error> {
+    let file = open(path)?;
+    let config = Config::read(&file, path)?;
+    let tokenizer = vocab::read(&file, path)?;
+    let info = info(&file, path, &config, &tokenizer)?;
+    Ok((tokenizer, info))
+}
+
+impl Model {
+    /// Loads the GGUF file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is of an unsupported kind, contradicts itself, or `options` ask for
+    /// instructions this CPU does not have.
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, Error> {
+        let compute = compute(options)?;
+        let file = open(path)?;
+        let config = Config::read(&file, path)?;
+        let tokenizer = vocab::read(&file, path)?;
+        let info = info(&file, path, &config, &tokenizer)?;
+
+        let mut tensors = Tensors::new(&file, path);
+        let vocab = tokenizer.len();
+        let embedding = tensors.embedding("token_embd.weight", vocab, config.hidden)?;
+        let network = match config.architecture {
+            Architecture::Qwen2 => Network::Qwen2(Qwen2::load(&mut tensors, &config)?),
+            Architecture::Qwen3 => Network::Qwen3(Qwen3::load(&mut tensors, &config)?),
+        };
+        let output_norm = tensors.vector("output_norm.weight", config.hidden)?;
+        // Without an output matrix of its own, a model uses its embedding table ("tied").
+        let output = if tensors.has("output.weight") { "output.weight" } else { "token_embd.weight" };
+        let output = tensors.matrix(output, vocab, config.hidden)?;
+        let weights = Weights::open(tensors, path, options.cache_dir.as_deref(), &compute);
+        let rope =
+            Rope::new(config.head_dim, f64::from(config.rope_base), config.rope_scaling, info.context_tokens_max);
+        Ok(Self {
+            info,
+            unused: vocab::unused(&tokenizer),
+            tokenizer: Arc::new(tokenizer),
+            compute,
+            precision: options.precision,
+            config,
+            rope,
+            file,
+            embedding,
+            network,
+            output_norm,
+            output,
+            weights,
+        })
+    }
+
+    /// What the file says of itself.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The model's tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// The instructions that compute it.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.compute.isa()
+    }
+
+    /// The threads that compute it.
+    #[must_use]
+    pub fn threads(&self) -> NonZeroUsize {
+        self.compute.threads()
+    }
+
+    pub(crate) fn unused(&self) -> &[Range<u32>] {
+        &self.unused
+    }
+
+    /// An empty store for `pages` pages of keys and values.
+    pub(crate) fn kv_store(&self, pages: usize) -> KvStore {
+        KvStore::new(self.config.layers, self.config.kv_heads, self.config.head_dim, pages)
+    }
+
+    /// Bytes that one page of that store takes once it is used.
+    pub(crate) fn kv_page_bytes(&self) -> usize {
+        KvStore::bytes_per_page(self.config.layers, self.config.kv_heads, self.config.head_dim)
+    }
+
+    /// Runs a batch through the layers: stores its keys and values, and leaves the normalised
+    /// output of the wanted rows in `scratch` for [`Self::logits`].
+    pub(crate) fn forward(&self, batch: Batch<'_>, kv: &mut KvStore, scratch: &mut Scratch) {
+        let hidden = self.config.hidden;
+        scratch.resize(batch.ids.len(), &self.config);
+        for (&id, x) in batch.ids.iter().zip(scratch.x.chunks_exact_mut(hidden)) {
+            self.embedding.row(&self.file, id, x);
+        }
+        let mut pass = Pass {
+            config: &self.config,
+            compute: &self.compute,
+            weights: &self.weights,
+            precision: self.precision,
+            rope: &self.rope,
+            batch,
+            kv,
+            scratch,
+        };
+        match &self.network {
+            Network::Qwen2(network) => network.forward(&mut pass),
+            Network::Qwen3(network) => network.forward(&mut pass),
+        }
+        // Wanted rows ascend, so none is overwritten before it has moved.
+        for (to, &from) in batch.wanted.iter().enumerate() {
+            let from = from as usize * hidden;
+            scratch.x.copy_within(from..from + hidden, to * hidden);
+        }
+        let wanted = batch.wanted.len() * hidden;
+        self.compute.rms_norm(&scratch.x[..wanted], &self.output_norm, self.config.rms_eps, &mut scratch.h[..wanted]);
+    }
+
+    /// Logits of some of the wanted rows of the last [`Self::forward`]: `[rows, vocab]`.
+    pub(crate) fn logits<'a>(&self, rows: Range<usize>, scratch: &'a mut Scratch) -> &'a mut [f32] {
+        let hidden = self.config.hidden;
+        let Scratch { h, acts, logits, .. } = scratch;
+        logits.resize(rows.len() * self.output.rows, 0.0);
+        self.compute.quantize(&h[rows.start * hidden..rows.end * hidden], hidden, self.precision, acts);
+        self.compute.matmul(&mut [(self.weights.matrix(&self.output), logits)], acts);
+        logits
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("info", &self.info).field("isa", &self.isa()).finish_non_exhaustive()
+    }
+}
+
+fn open(path: &Path) -> Result<Gguf, Error> {
+    Gguf::open(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn compute(options: &LoadOptions) -> Result<Compute, Error> {
+    let isa = options.isa.unwrap_or_else(Isa::detect);
+    if !isa.is_available() {
+        let available: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
+        return Err(Error::Isa { wanted: isa.to_string(), available: available.join(", ") });
+    }
+    let threads = options
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    Ok(Compute::new(isa, threads))
+}
+
+fn info(file: &Gguf, path: &Path, config: &Config, tokenizer: &Tokenizer) -> Result<ModelInfo, Error> {
+    let text = |key| file.opt_str(key).map_err(|source| Error::File { path: path.to_owned(), source });
+    let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let spelled = |id: Option<u32>| id.map(|id| tokenizer.decode(&[id]));
+    let vocab = u32::try_from(tokenizer.len()).expect("ids are 32 bits wide");
+    Ok(ModelInfo {
+        name: text("general.name")?.map_or_else(stem, str::to_owned),
+        architecture: config.architecture.name().to_owned(),
+        context_tokens_max: config.context,
+        vocab,
+        layers: u32::try_from(config.layers).expect("the configuration bounds it"),
+        parameters: file.tensors().iter().map(|tensor| tensor.dims.iter().product::<u64>()).sum(),
+        eos: vocab::end_tokens(tokenizer),
+        chat_template: text("tokenizer.chat_template")?.map(str::to_owned),
+        bos_text: spelled(tokenizer.bos()),
+        eos_text: spelled(tokenizer.eos()),
+    })
+}

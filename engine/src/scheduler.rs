@@ -1,0 +1,203 @@
+//! What the next step computes: a pure function from the state of all sequences to a [`Step`].
+//!
+//! - Decoding sequences go first: each gets its one row in every step.
+//! - The rest of the step's token budget is prefill, in chunks, dealt out in equal shares in an
+//!   order that rotates from step to step.
+//! - Sequences wait in order of arrival and are admitted when their known tokens fit into free
+//!   pages. A sequence that grows past the free pages preempts the youngest one, which goes back
+//!   to waiting and is computed again later. The oldest is never preempted and fits alone into the
+//!   store, so it always advances: nothing can deadlock and nobody starves.
+//!
+//! Because a row's numbers do not depend on what else is in the step, none of this is visible in
+//! the text, only in its timing.
+
+use std::num::NonZeroU32;
+
+/// What does not change while the engine runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Tokens in a page of the KV store.
+    pub(crate) page_tokens: NonZeroU32,
+    /// Most rows of prefill in one step.
+    pub(crate) prefill_tokens_max: NonZeroU32,
+    /// Most sequences that hold pages at once.
+    pub(crate) sequences_max: NonZeroU32,
+}
+
+/// What the scheduler knows of one sequence. Sequences are given in order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Tokens known: prompt and completion so far.
+    pub(crate) tokens: u32,
+    /// Tokens whose keys and values are stored; less than `tokens`.
+    pub(crate) done: u32,
+    /// Pages held.
+    pub(crate) pages: u32,
+    /// Whether it was admitted.
+    pub(crate) running: bool,
+}
+
+/// Rows of one sequence in a step: its tokens `start..start + len`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Index of the sequence.
+    pub(crate) index: usize,
+    /// Its first token computed in this step.
+    pub(crate) start: u32,
+    /// How many.
+    pub(crate) len: u32,
+}
+
+/// What to do next, in this order. Indices are those of the given views.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Sequences that give back their pages and wait again.
+    pub(crate) preempt: Vec<usize>,
+    /// Sequences that start.
+    pub(crate) admit: Vec<usize>,
+    /// What to compute. Each span's pages are free once `preempt` is done.
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Plans a step. `turn` counts the steps so far.
+pub(crate) fn plan(limits: &Limits, views: &[View], pages_free: u32, turn: u64) -> Step {
+    let mut plan = Plan {
+        limits,
+        views,
+        free: pages_free,
+        running: (0..views.len()).filter(|&i| views[i].running).collect(),
+        step: Step::default(),
+    };
+    plan.decode();
+    plan.admit();
+    plan.prefill(turn);
+    plan.step
+}
+
+struct Plan<'a> {
+    limits: &'a Limits,
+    views: &'a [View],
+    free: u32,
+    /// Indices of the sequences that hold pages, oldest first.
+    running: Vec<usize>,
+    step: Step,
+}
+
+impl Plan<'_> {
+    /// One row for each sequence of which only the newest token is not yet stored.
+    fn decode(&mut self) {
+        let mut next = 0;
+        while let Some(&index) = self.running.get(next) {
+            next += 1;
+            let view = self.views[index];
+            if view.tokens - view.done != 1 {
+                continue;
+            }
+            let missing = self.pages_missing(view, view.tokens);
+            if self.make_room(index, missing) {
+                self.free -= missing;
+                self.step.spans.push(Span { index, start: view.done, len: 1 });
+            }
+        }
+    }
+
+    /// Lets waiting sequences in while there is room for all they have so far, the token that
+    /// follows, and one page more for everyone already running.
+    fn admit(&mut self) {
+        if !self.step.preempt.is_empty() {
+            return; // What was just pushed out must not come straight back.
+        }
+        // Sequences still in prefill have not taken all their pages yet.
+        let mut promised: u32 = self
+            .running
+            .iter()
+            .map(|&index| self.pages_missing(self.views[index], self.views[index].tokens + 1))
+            .sum();
+        for (index, view) in self.views.iter().enumerate() {
+            if view.running {
+                continue;
+            }
+            let wanted = self.pages_missing(*view, view.tokens + 1);
+            let reserve = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+            let fits = u64::from(promised) + u64::from(wanted) + u64::from(reserve) <= u64::from(self.free);
+            let full = self.running.len() >= self.limits.sequences_max.get() as usize;
+            // Alone it must go in whatever it wants: submission has checked that it can fit.
+            if full || !(fits || self.running.is_empty()) {
+                return; // First come, first served: a small one behind must not overtake for ever.
+            }
+            promised += wanted;
+            self.running.push(index);
+            self.step.admit.push(index);
+        }
+    }
+
+    /// Deals the prefill budget out in equal shares, whole pages where possible.
+    fn prefill(&mut self, turn: u64) {
+        let mut wanting: Vec<usize> = self
+            .running
+            .iter()
+            .copied()
+            .filter(|&index| {
+                let fresh = self.step.admit.contains(&index);
+                fresh || self.views[index].tokens - self.views[index].done > 1
+            })
+            .collect();
+        if wanting.is_empty() {
+            return;
+        }
+        let turns = u64::try_from(wanting.len()).unwrap_or(u64::MAX);
+        wanting.rotate_left(usize::try_from(turn % turns).unwrap_or(0));
+
+        let page = self.limits.page_tokens.get();
+        let mut budget = self.limits.prefill_tokens_max.get();
+        let mut left = u32::try_from(wanting.len()).unwrap_or(u32::MAX);
+        for index in wanting {
+            // A page at least: tiny chunks would waste the pass over the weights.
+            let share = (budget / left).max(page).min(budget);
+            left -= 1;
+            if share == 0 || self.step.preempt.contains(&index) {
+                continue;
+            }
+            let view = self.views[index];
+            let len = share.min(view.tokens - view.done);
+            let missing = self.pages_missing(view, view.done + len);
+            if self.make_room(index, missing) {
+                self.free -= missing;
+                self.step.spans.push(Span { index, start: view.done, len });
+                budget -= len;
+            }
+        }
+    }
+
+    /// Pages to be taken before `tokens` tokens are stored.
+    fn pages_missing(&self, view: View, tokens: u32) -> u32 {
+        tokens.div_ceil(self.limits.page_tokens.get()).saturating_sub(view.pages)
+    }
+
+    /// Preempts sequences younger than `index`, youngest first, until `pages` are free. False if
+    /// that is not enough: then this one waits for the older ones.
+    fn make_room(&mut self, index: usize, pages: u32) -> bool {
+        while self.free < pages {
+            match self.running.last() {
+                Some(&youngest) if youngest > index => {
+                    self.running.pop();
+                    self.free += self.views[youngest].pages;
+                    match self.step.spans.iter().position(|span| span.index == youngest) {
+                        Some(at) => {
+                            let span = self.step.spans.remove(at);
+                            self.free += self.pages_missing(self.views[youngest], span.start + span.len);
+                        }
+                        None => {}
+                    }
+                    if let Some(at) = self.step.admit.iter().position(|&other| other == youngest) {
+                        self.step.admit.remove(at);
+                    } else {
+                        self.step.preempt.push(youngest);
+                    }
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+}
