@@ -23,13 +23,12 @@ pub(crate) struct ActBlock {
     pub(crate) scale: f32,
     /// `scale` times the sum of `q`; multiplies a weight's minimum.
     pub(crate) scaled_sum: f32,
-    /// The sum of `q` times -8, -16 and -128.
-    pub(crate) minus_8: i32,
+    /// The sum of `q` times -16 and times -128.
     pub(crate) minus_16: i32,
     pub(crate) minus_128: i32,
-    /// The sums of the two halves of `q` times -32.
+    /// The sums of the two halves of `q` times -32; and times -16, twice.
     pub(crate) halves_minus_32: [i32; 2],
-    unused: u32,
+    pub(crate) halves_minus_16: [[i16; 2]; 2],
 }
 
 const _: () = assert!(size_of::<ActBlock>() == 64);
@@ -39,11 +38,10 @@ impl ActBlock {
         q: [0; BLOCK],
         scale: 0.0,
         scaled_sum: 0.0,
-        minus_8: 0,
         minus_16: 0,
         minus_128: 0,
         halves_minus_32: [0; 2],
-        unused: 0,
+        halves_minus_16: [[0; 2]; 2],
     };
 
     /// Rounds 32 values to steps of their largest magnitude / 127, ties to even.
@@ -81,10 +79,11 @@ impl ActBlock {
         let half: [i32; 2] = [steps[..16].iter().sum(), steps[16..].iter().sum()];
         let sum = half[0] + half[1];
         block.scaled_sum = block.scale * sum as f32;
-        block.minus_8 = sum * -8;
         block.minus_16 = sum * -16;
         block.minus_128 = sum * -128;
-        block.halves_minus_32 = [half[0] * -32, half[1] * -32];
+        block.halves_minus_32 = half.map(|sum| sum * -32);
+        // At most 16 * 127 * 16, which an i16 holds.
+        block.halves_minus_16 = half.map(|sum| [(sum * -16) as i16; 2]);
         block
     }
 }

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 #![expect(unsafe_code, reason = "SIMD and splitting one output over threads live here and nowhere else")]
 
+mod aligned;
 mod layout;
 
 mod dequantize;
@@ -18,6 +19,7 @@ mod shared;
 mod threads;
 
 pub use acts::{Acts, Precision};
+pub use aligned::AlignedBytes;
 pub use compute::Compute;
 pub use dequantize::dequantize;
 pub use detect::{Isa, UnknownIsa};
