@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::acts::{ActBlock, Acts, BUNCH, Precision, quantize_bunch};
+#[cfg(target_arch = "x86_64")]
+use crate::arch::x86_64;
 use crate::detect::Isa;
 use crate::layout::Layout;
 use crate::pack::{Matrix, TILE, pack_tiles, packed_len, tile_bytes};
@@ -107,7 +109,17 @@ impl Compute {
     }
 
     fn quantize_bunch(&self) -> fn(&[f32], usize, &mut [ActBlock]) {
-        |x, cols, out| quantize_bunch(x, cols, out)
+        match self.isa {
+            Isa::Scalar => quantize_bunch,
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `new` saw that this CPU has what `isa` names.
+            Isa::Avx2 => |x, cols, out| unsafe { x86_64::avx2::quantize_bunch(x, cols, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx512Vnni => |x, cols, out| unsafe { x86_64::avx512vnni::quantize_bunch(x, cols, out) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512Vnni => unreachable!("`new` saw that it is not available"),
+        }
     }
 
     /// Multiplies the same activations with each matrix: `out[m, rows] = x[m, cols] · Wᵀ`.
@@ -149,7 +161,14 @@ impl Compute {
     fn matmul_tiles(&self, weights: &Matrix<'_>, x: &Acts, tiles: Range<usize>, out: &Output<'_>) {
         match self.isa {
             Isa::Scalar => scalar::matmul_tiles(weights, x, tiles, out),
-            _ => scalar::matmul_tiles(weights, x, tiles, out),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `new` saw that this CPU has what `isa` names.
+            Isa::Avx2 => unsafe { x86_64::avx2::matmul_tiles(weights, x, tiles, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Avx512Vnni => unsafe { x86_64::avx512vnni::matmul_tiles(weights, x, tiles, out) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512Vnni => unreachable!("`new` saw that it is not available"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod dequantize;
 mod pack;
 
 mod acts;
+mod arch;
 mod compute;
 mod detect;
 mod scalar;

@@ -1,0 +1,333 @@
+//! AVX2: a tile's rows are two vectors of 8, `vpmaddubsw` sums two columns of each.
+//!
+//! Sums stay in 16 bits as long as they cannot overflow ([`in_i16`]); then one `vpmaddwd` widens
+//! them, and for `Q6K` applies the integer scale on the way.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{AHEAD, Bunches, Sums, Unpacked, Variant, block_at, check_bunches, layout_of, tile_blocks};
+use crate::acts::{ActBlock, Acts};
+use crate::compute::Output;
+use crate::layout::Layout;
+use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
+
+/// Some tiles of a product.
+///
+/// # Safety
+/// The CPU must have AVX2, FMA and F16C.
+pub(crate) unsafe fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+    // SAFETY: handed on.
+    unsafe { super::matmul_tiles::<Avx2>(weights, acts, tiles, out) };
+}
+
+/// [`crate::acts::quantize_bunch`], faster.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
+    crate::acts::quantize_bunch(x, cols, out);
+}
+
+struct Avx2;
+
+/// 32 columns of 8 of a tile's rows in registers.
+struct Weights {
+    /// Unsigned; for `Q8_0` signed.
+    q: [__m256i; 8],
+    scale: __m256,
+    min: __m256,
+    /// For `Q6K`, the scale of each half twice as an i16; else ones.
+    halves: [__m256i; 2],
+}
+
+/// How many `vpmaddubsw` of this layout's integers an i16 holds the sum of.
+///
+/// One is at most 2 * 127 * the largest integer: 15, 31, 63, 128.
+const fn in_i16(l: u8) -> usize {
+    match layout_of(l) {
+        Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => 8,
+        Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => 4,
+        Layout::Q6K => 2,
+        _ => 1,
+    }
+}
+
+const _: () = assert!(8 * 2 * 127 * 15 < 32768 && 4 * 2 * 127 * 31 < 32768);
+const _: () = assert!(2 * 2 * 127 * 63 < 32768 && 2 * 127 * 128 < 32768);
+
+const fn has_min(l: u8) -> bool {
+    matches!(layout_of(l), Layout::Q4_1 | Layout::Q5_1 | Layout::Q4K | Layout::Q5K)
+}
+
+impl Variant for Avx2 {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn direct<const L: u8, const C: usize>(tile: &[u8], x: &Bunches<'_>, sums: &mut Sums<C>) {
+        let layout = layout_of(L);
+        let (unit_len, subs) = (unit_bytes(layout), unit_elems(layout) / BLOCK);
+        check_bunches::<C>(x, tile_blocks(layout, tile));
+        let mut acc = load_sums(sums);
+        let mut block = 0;
+        for unit in tile.chunks_exact(unit_len) {
+            for s in 0..subs {
+                prefetch(L, unit, s);
+                for (half, acc) in acc.iter_mut().enumerate() {
+                    // SAFETY: a whole unit, and `s` is one of its sub-blocks; as many blocks of
+                    // `x` as the tile has were checked.
+                    unsafe {
+                        let w = unpack::<L>(unit.as_ptr(), s, half);
+                        columns::<L, C>(&w, x, block, acc);
+                    }
+                }
+                block += 1;
+            }
+        }
+        store_sums(&acc, sums);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn unpack<const L: u8>(tile: &[u8], from: usize, out: &mut [Unpacked]) {
+        let layout = layout_of(L);
+        let (unit_len, subs) = (unit_bytes(layout), unit_elems(layout) / BLOCK);
+        for (i, out) in out.iter_mut().enumerate() {
+            let at = from + i;
+            let unit = &tile[at / subs * unit_len..][..unit_len];
+            prefetch(L, unit, at % subs);
+            for half in 0..2 {
+                // SAFETY: a whole unit, and one of its sub-blocks; half a field of `out` is one
+                // vector, at a multiple of 32.
+                unsafe {
+                    let w = unpack::<L>(unit.as_ptr(), at % subs, half);
+                    for (q, to) in w.q.iter().zip(out.q.as_chunks_mut::<64>().0) {
+                        _mm256_store_si256(to.as_mut_ptr().add(half * 32).cast(), *q);
+                    }
+                    _mm256_store_ps(out.scale.as_mut_ptr().add(half * 8), w.scale);
+                    if has_min(L) {
+                        _mm256_store_ps(out.min.as_mut_ptr().add(half * 8), w.min);
+                    }
+                    if L == Layout::Q6K as u8 {
+                        for (halves, to) in w.halves.iter().zip(&mut out.halves) {
+                            _mm256_store_si256(to.as_mut_ptr().add(half * 8).cast(), *halves);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn panel<const L: u8, const C: usize>(w: &[Unpacked], x: &Bunches<'_>, sums: &mut Sums<C>) {
+        check_bunches::<C>(x, w.len());
+        let mut acc = load_sums(sums);
+        for (block, w) in w.iter().enumerate() {
+            for (half, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: half a field is one vector, at a multiple of 32.
+                let w = unsafe {
+                    let q = w.q.as_ptr().add(half * 32);
+                    let halves = |i: usize| match layout_of(L) {
+                        Layout::Q6K => _mm256_load_si256(w.halves[i].as_ptr().add(half * 8).cast()),
+                        _ => _mm256_set1_epi16(1),
+                    };
+                    Weights {
+                        q: std::array::from_fn(|g| _mm256_load_si256(q.add(g * 64).cast())),
+                        scale: _mm256_load_ps(w.scale.as_ptr().add(half * 8)),
+                        min: _mm256_load_ps(w.min.as_ptr().add(half * 8)),
+                        halves: [halves(0), halves(1)],
+                    }
+                };
+                // SAFETY: as many blocks as there are unpacked ones were checked.
+                unsafe { columns::<L, C>(&w, x, block, acc) };
+            }
+        }
+        store_sums(&acc, sums);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn floats<const L: u8, const C: usize>(w: &[u8], x: &[&[f32]; C], sums: &mut Sums<C>) {
+        let layout = layout_of(L);
+        let n = w.len() / unit_bytes(layout);
+        assert!(x.iter().all(|x| x.len() == n), "{n} columns");
+        let mut acc = load_sums(sums);
+        // Eight rows at a time: all accumulators fit the registers.
+        for (half, acc) in acc.iter_mut().enumerate() {
+            for (k, unit) in w.chunks_exact(unit_bytes(layout)).enumerate() {
+                let unit = unit.as_ptr();
+                // SAFETY: a unit is 16 elements of the layout, of which this is one half.
+                let w = unsafe {
+                    match layout {
+                        Layout::F32 => _mm256_loadu_ps(unit.add(half * 32).cast()),
+                        Layout::F16 => _mm256_cvtph_ps(_mm_loadu_si128(unit.add(half * 16).cast())),
+                        _ => {
+                            let upper = _mm_loadu_si128(unit.add(half * 16).cast());
+                            let upper = _mm256_cvtepu16_epi32(upper);
+                            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(upper))
+                        }
+                    }
+                };
+                for c in 0..C {
+                    // SAFETY: every row has `n` values.
+                    let x = unsafe { *x[c].get_unchecked(k) };
+                    acc[c] = _mm256_fmadd_ps(w, _mm256_set1_ps(x), acc[c]);
+                }
+            }
+        }
+        store_sums(&acc, sums);
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn dequantize(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
+        crate::scalar::dequantize_tile(layout, tile, from, out);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_sums<const C: usize>(sums: &Sums<C>) -> [[__m256; C]; 2] {
+    // SAFETY: 16 floats each, of which a half is 8.
+    let half = |half: usize| std::array::from_fn(|c| unsafe { _mm256_loadu_ps(sums[c].as_ptr().add(half * 8)) });
+    [half(0), half(1)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_sums<const C: usize>(acc: &[[__m256; C]; 2], sums: &mut Sums<C>) {
+    for (half, acc) in acc.iter().enumerate() {
+        for (acc, sums) in acc.iter().zip(&mut *sums) {
+            // SAFETY: 16 floats, of which a half is 8.
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(half * 8), *acc) };
+        }
+    }
+}
+
+/// Asks for the bytes that will be needed [`AHEAD`] bytes after sub-block `s`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn prefetch(l: u8, unit: &[u8], s: usize) {
+    let layout = layout_of(l);
+    let at = unit.as_ptr().wrapping_add(s * (unit_bytes(layout) * BLOCK / unit_elems(layout)) + AHEAD);
+    for line in (0..int_bytes(layout)).step_by(64) {
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line).cast());
+    }
+}
+
+/// Unpacks 8 of the rows of sub-block `s` of a unit.
+///
+/// # Safety
+/// `unit` must point to a whole unit that has a sub-block `s`; `half` is 0 or 1.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights {
+    let layout = layout_of(L);
+    // SAFETY: all within the unit, as `pack` describes it.
+    unsafe {
+        let ints = unit.add(int_offset(layout) + s * int_bytes(layout) + half * 32);
+        let vector = |i: usize| _mm256_loadu_si256(ints.add(i * 64).cast());
+        let floats = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(unit.add(at + half * 16).cast()));
+        let sub = |at: usize| _mm_loadl_epi64(unit.add(SUB_SCALES + s * 32 + at + half * 8).cast());
+
+        let mut w = Weights {
+            q: [_mm256_setzero_si256(); 8],
+            scale: floats(0),
+            min: _mm256_setzero_ps(),
+            halves: [_mm256_set1_epi16(1); 2],
+        };
+        if matches!(layout, Layout::Q8_0) {
+            for g in 0..8 {
+                w.q[g] = vector(g);
+            }
+        } else {
+            let low = _mm256_set1_epi8(15);
+            for j in 0..4 {
+                let v = vector(j);
+                w.q[j] = _mm256_and_si256(v, low);
+                w.q[j + 4] = _mm256_and_si256(_mm256_srli_epi16::<4>(v), low);
+            }
+        }
+        // q | (bits & mask)
+        macro_rules! merge {
+            ($g:expr, $mask:expr, $bits:expr) => {
+                w.q[$g] = _mm256_or_si256(w.q[$g], _mm256_and_si256($bits, $mask))
+            };
+        }
+        if matches!(layout, Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K) {
+            let (p, mask) = (vector(4), _mm256_set1_epi8(16));
+            merge!(0, mask, _mm256_slli_epi16::<4>(p));
+            merge!(1, mask, _mm256_slli_epi16::<3>(p));
+            merge!(2, mask, _mm256_slli_epi16::<2>(p));
+            merge!(3, mask, _mm256_slli_epi16::<1>(p));
+            merge!(4, mask, p);
+            merge!(5, mask, _mm256_srli_epi16::<1>(p));
+            merge!(6, mask, _mm256_srli_epi16::<2>(p));
+            merge!(7, mask, _mm256_srli_epi16::<3>(p));
+        }
+        if matches!(layout, Layout::Q6K) {
+            let mask = _mm256_set1_epi8(48);
+            for i in 0..2 {
+                let p = vector(4 + i);
+                merge!(i * 4, mask, _mm256_slli_epi16::<4>(p));
+                merge!(i * 4 + 1, mask, _mm256_slli_epi16::<2>(p));
+                merge!(i * 4 + 2, mask, p);
+                merge!(i * 4 + 3, mask, _mm256_srli_epi16::<2>(p));
+                let scale = _mm256_cvtepi8_epi32(sub(i * 16));
+                let lower = _mm256_and_si256(scale, _mm256_set1_epi32(0xffff));
+                w.halves[i] = _mm256_or_si256(_mm256_slli_epi32::<16>(scale), lower);
+            }
+        }
+        if matches!(layout, Layout::Q4_1 | Layout::Q5_1) {
+            w.min = floats(32);
+        }
+        if matches!(layout, Layout::Q4K | Layout::Q5K) {
+            let scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(sub(0)));
+            let min = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(sub(16)));
+            w.scale = _mm256_mul_ps(w.scale, scale);
+            w.min = _mm256_xor_ps(_mm256_mul_ps(floats(32), min), _mm256_set1_ps(-0.0));
+        }
+        w
+    }
+}
+
+/// Adds one block of weights times that block of `C` rows of activations.
+///
+/// # Safety
+/// `x` must have the block for all rows.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, block: usize, acc: &mut [__m256; C]) {
+    for c in 0..C {
+        // SAFETY: the caller says that the block is there.
+        let x = unsafe { &*block_at::<C>(x, block, c) };
+        let pairs = |g: usize| {
+            // SAFETY: `g` is below 8, and any four bytes are an i32.
+            let a = unsafe { x.q.as_ptr().add(g * 4).cast::<i32>().read_unaligned() };
+            let a = _mm256_set1_epi32(a);
+            match layout_of(L) {
+                // |w| * (a with the sign of w): -128 becomes 128, which unsigned bytes hold.
+                Layout::Q8_0 => _mm256_maddubs_epi16(_mm256_abs_epi8(w.q[g]), _mm256_sign_epi8(a, w.q[g])),
+                _ => _mm256_maddubs_epi16(w.q[g], a),
+            }
+        };
+        let mut sum = match layout_of(L) {
+            Layout::Q4_0 => _mm256_srai_epi32::<1>(_mm256_set1_epi32(x.minus_16)),
+            Layout::Q5_0 => _mm256_set1_epi32(x.minus_16),
+            Layout::Q6K => {
+                let half = |i: usize| {
+                    let [a, b] = x.halves_minus_16[i];
+                    let twice = i32::from(a) << 16 | i32::from(b) & 0xffff;
+                    _mm256_madd_epi16(w.halves[i], _mm256_set1_epi32(twice))
+                };
+                _mm256_add_epi32(half(0), half(1))
+            }
+            _ => _mm256_setzero_si256(),
+        };
+        for from in (0..8).step_by(in_i16(L)) {
+            let mut narrow = pairs(from);
+            for g in from + 1..from + in_i16(L) {
+                narrow = _mm256_add_epi16(narrow, pairs(g));
+            }
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, w.halves[from / 4]));
+        }
+        let scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(x.scale));
+        acc[c] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum), acc[c]);
+        if has_min(L) {
+            acc[c] = _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.scaled_sum), acc[c]);
+        }
+    }
+}

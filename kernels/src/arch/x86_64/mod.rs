@@ -1,0 +1,294 @@
+//! What the x86-64 variants share: which part of a product is worked on when.
+//!
+//! Few rows of activations ([`DIRECT`]): each tile streams from memory once, unpacked in
+//! registers. Many: a panel of a tile is unpacked into the first cache and used for all rows, and
+//! panels are the outer loop, so that the activations of one panel stay in the second cache.
+
+pub(crate) mod avx2;
+pub(crate) mod avx512vnni;
+
+use std::ops::Range;
+
+use crate::acts::{ActBlock, Acts, BUNCH, Precision};
+use crate::compute::Output;
+use crate::layout::Layout;
+use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
+
+/// Rows of activations that one kernel call takes at most; whole bunches.
+const COLUMNS: usize = 8;
+/// Rows of activations up to which weights are not unpacked to memory.
+const DIRECT: usize = 16;
+/// Blocks of 32 columns in a panel: 12 KiB unpacked.
+const PANEL: usize = 16;
+/// Rows of activations whose panel should stay in the second cache: 1 KiB each.
+const RESIDENT: usize = 256;
+/// Columns of a panel of floats: 8 KiB.
+const FLOAT_PANEL: usize = 128;
+
+/// How far ahead of its use the stream of weights is asked for, in bytes.
+const AHEAD: usize = 3 * 1024;
+
+/// 32 columns of a tile, as the kernels multiply them.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Unpacked {
+    /// `[group][row][column of the group]`, unsigned; signed for `Q8_0` with AVX2.
+    q: [u8; 8 * 64],
+    scale: [f32; TILE],
+    min: [f32; TILE],
+    /// Integer scales of the halves, in the form the variant multiplies with.
+    halves: [[i32; TILE]; 2],
+}
+
+impl Unpacked {
+    const ZERO: Self = Self { q: [0; 512], scale: [0.0; TILE], min: [0.0; TILE], halves: [[0; TILE]; 2] };
+}
+
+/// Accumulators of one tile for `C` rows of activations.
+type Sums<const C: usize> = [[f32; TILE]; C];
+
+/// Up to [`COLUMNS`] rows of activations: their bunches, each from the wanted block on.
+type Bunches<'a> = [&'a [ActBlock]; COLUMNS / BUNCH];
+
+/// The innermost loops of a variant. `L` is a [`Layout`] as a number.
+///
+/// # Safety
+/// Each function may be called only where the CPU has the variant's instructions.
+trait Variant {
+    /// Adds a whole packed tile times `C` rows of activations.
+    unsafe fn direct<const L: u8, const C: usize>(tile: &[u8], x: &Bunches<'_>, sums: &mut Sums<C>);
+
+    /// Unpacks blocks of a packed tile from `from` on.
+    unsafe fn unpack<const L: u8>(tile: &[u8], from: usize, out: &mut [Unpacked]);
+
+    /// Adds unpacked blocks times `C` rows of activations.
+    unsafe fn panel<const L: u8, const C: usize>(w: &[Unpacked], x: &Bunches<'_>, sums: &mut Sums<C>);
+
+    /// Adds columns of a packed tile of floats times `C` rows of as many floats each.
+    unsafe fn floats<const L: u8, const C: usize>(w: &[u8], x: &[&[f32]; C], sums: &mut Sums<C>);
+
+    /// [`dequantize_tile`](crate::scalar::dequantize_tile), faster.
+    unsafe fn dequantize(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]);
+}
+
+const fn layout_of(l: u8) -> Layout {
+    Layout::ALL[l as usize]
+}
+
+/// Calls with the number of rows of activations as a constant.
+macro_rules! with_columns {
+    ($n:expr, $c:ident => $call:expr) => {
+        match $n {
+            1 => {
+                const $c: usize = 1;
+                $call
+            }
+            2 => {
+                const $c: usize = 2;
+                $call
+            }
+            3 => {
+                const $c: usize = 3;
+                $call
+            }
+            4 => {
+                const $c: usize = 4;
+                $call
+            }
+            5 => {
+                const $c: usize = 5;
+                $call
+            }
+            6 => {
+                const $c: usize = 6;
+                $call
+            }
+            7 => {
+                const $c: usize = 7;
+                $call
+            }
+            8 => {
+                const $c: usize = 8;
+                $call
+            }
+            n => unreachable!("{n} rows of activations at once"),
+        }
+    };
+}
+
+/// Calls with the layout as a constant.
+macro_rules! with_layout {
+    ($layout:expr, [$($name:ident),*], $l:ident => $call:expr) => {
+        match $layout {
+            $(Layout::$name => { const $l: u8 = Layout::$name as u8; $call })*
+            layout => unreachable!("{layout} here"),
+        }
+    };
+}
+
+/// Some tiles of `out = acts · weightsᵀ`.
+///
+/// # Safety
+/// The CPU must have the variant's instructions.
+unsafe fn matmul_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+    let layout = weights.layout();
+    // SAFETY: handed on.
+    unsafe {
+        if layout.is_float() || acts.precision == Precision::F32 {
+            return float_tiles::<V>(weights, acts, tiles, out);
+        }
+        with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K], L => {
+            if acts.rows <= DIRECT {
+                direct_tiles::<V, L>(weights, acts, tiles, out);
+            } else {
+                panel_tiles::<V, L>(weights, acts, tiles, out);
+            }
+        });
+    }
+}
+
+/// The bunches of the rows from `row` on, from block `from` on.
+fn bunches(acts: &Acts, row: usize, from: usize) -> Bunches<'_> {
+    let row_blocks = acts.row_blocks();
+    std::array::from_fn(|i| {
+        let first = row + i * BUNCH;
+        let rows = BUNCH.min(acts.rows.saturating_sub(first));
+        let start = first.min(acts.rows) * row_blocks;
+        &acts.blocks[start..start + rows * row_blocks][from * rows..]
+    })
+}
+
+/// # Safety
+/// As `matmul_tiles`.
+unsafe fn direct_tiles<V: Variant, const L: u8>(
+    weights: &Matrix<'_>,
+    acts: &Acts,
+    tiles: Range<usize>,
+    out: &Output<'_>,
+) {
+    for tile in tiles {
+        for row in (0..acts.rows).step_by(COLUMNS) {
+            let x = bunches(acts, row, 0);
+            with_columns!(COLUMNS.min(acts.rows - row), C => {
+                let mut sums = [[0.0; TILE]; C];
+                // SAFETY: handed on.
+                unsafe { V::direct::<L, C>(weights.tile(tile), &x, &mut sums) };
+                store(out, tile, row, &sums);
+            });
+        }
+    }
+}
+
+/// # Safety
+/// As `matmul_tiles`.
+unsafe fn panel_tiles<V: Variant, const L: u8>(
+    weights: &Matrix<'_>,
+    acts: &Acts,
+    tiles: Range<usize>,
+    out: &Output<'_>,
+) {
+    let blocks = acts.row_blocks();
+    let mut panel = [Unpacked::ZERO; PANEL];
+    for rows in (0..acts.rows).step_by(RESIDENT) {
+        let rows = rows..acts.rows.min(rows + RESIDENT);
+        for from in (0..blocks).step_by(PANEL) {
+            let w = &mut panel[..PANEL.min(blocks - from)];
+            for tile in tiles.clone() {
+                // SAFETY: handed on.
+                unsafe { V::unpack::<L>(weights.tile(tile), from, w) };
+                for row in rows.clone().step_by(COLUMNS) {
+                    let x = bunches(acts, row, from);
+                    with_columns!(COLUMNS.min(rows.end - row), C => {
+                        let mut sums = [[0.0; TILE]; C];
+                        if from > 0 {
+                            load(out, tile, row, &mut sums);
+                        }
+                        // SAFETY: handed on.
+                        unsafe { V::panel::<L, C>(w, &x, &mut sums) };
+                        store(out, tile, row, &sums);
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As `matmul_tiles`.
+unsafe fn float_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+    let (layout, cols) = (weights.layout(), weights.cols());
+    let mut panel = [[0.0_f32; TILE]; FLOAT_PANEL];
+    let mut copies = [[0.0_f32; FLOAT_PANEL]; COLUMNS];
+    for from in (0..cols).step_by(FLOAT_PANEL) {
+        let n = FLOAT_PANEL.min(cols - from);
+        for tile in tiles.clone() {
+            let bytes = weights.tile(tile);
+            let (layout, w) = if layout.is_float() {
+                let unit = unit_bytes(layout);
+                (layout, &bytes[from * unit..][..n * unit])
+            } else {
+                // SAFETY: handed on.
+                unsafe { V::dequantize(layout, bytes, from, &mut panel[..n]) };
+                (Layout::F32, as_bytes(&panel[..n]))
+            };
+            for row in (0..acts.rows).step_by(COLUMNS) {
+                with_columns!(COLUMNS.min(acts.rows - row), C => {
+                    for (c, copy) in copies[..C].iter_mut().enumerate() {
+                        acts.floats(row + c, from, &mut copy[..n]);
+                    }
+                    let x: [&[f32]; C] = std::array::from_fn(|c| &copies[c][..n]);
+                    let mut sums = [[0.0; TILE]; C];
+                    if from > 0 {
+                        load(out, tile, row, &mut sums);
+                    }
+                    with_layout!(layout, [F32, F16, BF16], L => {
+                        // SAFETY: handed on.
+                        unsafe { V::floats::<L, C>(w, &x, &mut sums) }
+                    });
+                    store(out, tile, row, &sums);
+                });
+            }
+        }
+    }
+}
+
+fn as_bytes(floats: &[[f32; TILE]]) -> &[u8] {
+    // SAFETY: floats are bytes without padding, and a byte may begin anywhere.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
+}
+
+fn load<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &mut Sums<C>) {
+    for (c, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: a tile is given to one thread, which holds this slice alone.
+        let out = unsafe { out.tile(tile, row + c) };
+        sums[..out.len()].copy_from_slice(out);
+    }
+}
+
+fn store<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &Sums<C>) {
+    for (c, sums) in sums.iter().enumerate() {
+        // SAFETY: a tile is given to one thread, which holds this slice alone.
+        let out = unsafe { out.tile(tile, row + c) };
+        out.copy_from_slice(&sums[..out.len()]);
+    }
+}
+
+/// What the leaves rely on: `x` has `blocks` blocks for each of `C` rows.
+fn check_bunches<const C: usize>(x: &Bunches<'_>, blocks: usize) {
+    for (i, bunch) in x.iter().enumerate() {
+        let rows = BUNCH.min(C.saturating_sub(i * BUNCH));
+        assert!(bunch.len() >= rows * blocks, "{C} rows of {blocks} blocks");
+    }
+}
+
+/// The address of a block of activations; the caller has checked that there is one.
+#[inline(always)]
+fn block_at<const C: usize>(x: &Bunches<'_>, block: usize, c: usize) -> *const ActBlock {
+    let rows = BUNCH.min(C - c / BUNCH * BUNCH);
+    x[c / BUNCH].as_ptr().wrapping_add(block * rows + c % BUNCH)
+}
+
+/// Columns of a packed tile in blocks of 32.
+fn tile_blocks(layout: Layout, tile: &[u8]) -> usize {
+    tile.len() / unit_bytes(layout) * (layout.block_elems() / BLOCK)
+}
