@@ -1,5 +1,7 @@
 //! The embedded engine as a [`Backend`](crate::Backend).
 
+pub mod template;
+
 use std::path::PathBuf;
 
 /// A model file and the name that requests use for it.

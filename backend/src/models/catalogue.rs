@@ -69,7 +69,8 @@ struct WrittenEntry {
 impl Catalogue {
     /// The catalogue that this program was built with.
     pub fn built_in() -> Self {
-        Self::parse("catalogue.toml", include_str!("../../catalogue.toml")).expect("a test reads the built-in catalogue")
+        Self::parse("catalogue.toml", include_str!("../../catalogue.toml"))
+            .expect("a test reads the built-in catalogue")
     }
 
     /// The built-in catalogue below the user's own `catalogue.toml` in `home`, if there is one.
@@ -85,14 +86,17 @@ impl Catalogue {
 
     /// Reads a catalogue; `place` is what errors call it.
     pub(super) fn parse(place: &str, text: &str) -> Result<Self, CatalogueError> {
-        let written: Written =
-            toml::from_str(text).map_err(|cause| CatalogueError::Malformed { place: place.to_owned(), cause: cause.to_string() })?;
+        let written: Written = toml::from_str(text)
+            .map_err(|cause| CatalogueError::Malformed { place: place.to_owned(), cause: cause.to_string() })?;
         let entries: Vec<Entry> = written.model.into_iter().map(WrittenEntry::check).collect::<Result<_, _>>()?;
         let mut seen = std::collections::HashSet::new();
         for entry in &entries {
             for name in entry.names() {
                 if !seen.insert(name.to_lowercase()) {
-                    return Err(CatalogueError::Entry { model: entry.name.clone(), what: format!("the name `{name}` is given twice") });
+                    return Err(CatalogueError::Entry {
+                        model: entry.name.clone(),
+                        what: format!("the name `{name}` is given twice"),
+                    });
                 }
             }
         }
@@ -107,7 +111,10 @@ impl Catalogue {
     /// The entry with that name or alias; case does not matter.
     pub fn find(&self, name: &str) -> Option<&Entry> {
         let same = |known: &str| known.to_lowercase() == name.to_lowercase();
-        self.entries.iter().find(|entry| same(&entry.name)).or_else(|| self.entries.iter().find(|entry| entry.names().any(same)))
+        self.entries
+            .iter()
+            .find(|entry| same(&entry.name))
+            .or_else(|| self.entries.iter().find(|entry| entry.names().any(same)))
     }
 
     /// The entry whose file is called that.
@@ -118,11 +125,16 @@ impl Catalogue {
     /// What `chat` and `serve` take when no model is named.
     pub fn default_entry(&self) -> &Entry {
         // A user's entry may replace the default one without saying `default` again.
-        self.entries.iter().find(|entry| entry.default).or(self.entries.first()).expect("the built-in catalogue is not empty")
+        self.entries
+            .iter()
+            .find(|entry| entry.default)
+            .or(self.entries.first())
+            .expect("the built-in catalogue is not empty")
     }
 
     fn over(mut self, below: Self) -> Self {
-        let rest: Vec<Entry> = below.entries.into_iter().filter(|entry| self.entries.iter().all(|own| own.name != entry.name)).collect();
+        let rest: Vec<Entry> =
+            below.entries.into_iter().filter(|entry| self.entries.iter().all(|own| own.name != entry.name)).collect();
         self.entries.extend(rest);
         self
     }
@@ -157,8 +169,11 @@ impl WrittenEntry {
         if self.context_tokens_max == 0 {
             return Err(wrong("`context_tokens_max` is 0".into()));
         }
-        let sources =
-            self.sources.into_iter().map(|source| source.check(&self.name, self.bytes)).collect::<Result<Vec<_>, _>>()?;
+        let sources = self
+            .sources
+            .into_iter()
+            .map(|source| source.check(&self.name, self.bytes))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Entry {
             name: self.name,
             aliases: self.aliases,
@@ -177,5 +192,4 @@ impl WrittenEntry {
 }
 
 #[cfg(test)]
-#[path = "catalogue_tests.rs"]
 mod tests;

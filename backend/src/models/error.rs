@@ -1,6 +1,9 @@
 //! What can go wrong with model files. Callers branch on the variant and word it in their language.
 
-use std::{io, path::{Path, PathBuf}};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A catalogue that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +109,9 @@ impl PullError {
     pub(super) fn of_tried(model: &str, tried: Vec<Tried>) -> Self {
         let model = model.to_owned();
         let hash = tried.iter().find_map(|one| match &one.error {
-            SourceError::WrongHash { what, want, got } => Some((one.source.clone(), what.clone(), want.clone(), got.clone())),
+            SourceError::WrongHash { what, want, got } => {
+                Some((one.source.clone(), what.clone(), want.clone(), got.clone()))
+            }
             _ => None,
         });
         match hash {

@@ -81,7 +81,7 @@ async fn fill(client: &Client, url: &str, job: &Job<'_>) -> Result<(), Stop> {
                     return Err(error.into());
                 }
                 tracing::debug!(%error, breaks, "asking for the rest");
-                tokio::time::sleep(Duration::from_millis(250 << breaks)).await;
+                tokio::time::sleep(Duration::from_millis(100 << breaks)).await;
             }
         }
     }
@@ -103,7 +103,9 @@ async fn one(client: &Client, url: &str, start: u64, end: u64, job: &Job<'_>) ->
     while run.at < end {
         let Some(chunk) = response.chunk().await.map_err(broken)? else {
             let got = run.at;
-            return Err(Ended::Broken(SourceError::Unreachable(format!("the connection ended at byte {got} of {total}"))));
+            return Err(Ended::Broken(SourceError::Unreachable(format!(
+                "the connection ended at byte {got} of {total}"
+            ))));
         };
         let skipped = to_skip.min(chunk.len() as u64);
         to_skip -= skipped;
@@ -118,19 +120,24 @@ async fn one(client: &Client, url: &str, start: u64, end: u64, job: &Job<'_>) ->
 /// Checks status and lengths; returns how many bytes of the body lie before `start`.
 fn check_head(response: &Response, start: u64, total: u64) -> Result<u64, Ended> {
     let status = response.status();
-    let is_of = |got: u64| if got == total { Ok(()) } else { Err(Ended::Final(SourceError::WrongLength { want: total, got }.into())) };
+    let is_of = |got: u64| {
+        if got == total { Ok(()) } else { Err(Ended::Final(SourceError::WrongLength { want: total, got }.into())) }
+    };
     match status {
         StatusCode::OK => {
             response.content_length().map_or(Ok(()), is_of)?;
             Ok(start)
         }
         StatusCode::PARTIAL_CONTENT => {
-            let header = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let header =
+                response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let (from, of) = content_range(header)
                 .ok_or_else(|| Ended::Final(SourceError::Failed(format!("content-range `{header}`")).into()))?;
             of.map_or(Ok(()), is_of)?;
             if from > start {
-                return Err(Ended::Final(SourceError::Failed(format!("asked from byte {start}, got from {from}")).into()));
+                return Err(Ended::Final(
+                    SourceError::Failed(format!("asked from byte {start}, got from {from}")).into(),
+                ));
             }
             Ok(start - from)
         }

@@ -25,7 +25,10 @@ pub use store::{Installed, Resolved, Store};
 
 /// A model of that name or path, pulled first when the catalogue knows it and it is not here yet.
 pub fn obtain(
-    name_or_path: &str, store: &Store, options: &PullOptions, progress: &mut dyn FnMut(Progress),
+    name_or_path: &str,
+    store: &Store,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<crate::local::LocalModel, ObtainError> {
     let catalogue = store.catalogue()?;
     match store.resolve(&catalogue, name_or_path)? {

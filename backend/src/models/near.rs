@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn distances_count_swaps_once() {
-        for (a, b, want) in [("", "", 0), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3), ("模型", "模形", 1)] {
+        for (a, b, want) in [("", "", 0), ("", "ab", 2), ("ab", "ba", 1), ("kitten", "sitting", 3), ("模型", "模形", 1)]
+        {
             assert_eq!(edit_distance(a, b), want, "{a} {b}");
             assert_eq!(edit_distance(b, a), want, "{b} {a}");
         }

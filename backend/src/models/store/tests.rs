@@ -35,7 +35,10 @@ fn a_name_means_a_catalogue_entry_then_an_installed_file_then_a_path() {
         ("./nowhere.gguf", "no file"),
         ("nowhere.gguf", "no file"),
         ("/", "not a file"),
-        ("qwen2.5-coder-1.5b-instrukt", "unknown, near [\"qwen2.5-coder-1.5b-instruct\", \"qwen2.5-coder-0.5b-instruct\"]"),
+        (
+            "qwen2.5-coder-1.5b-instrukt",
+            "unknown, near [\"qwen2.5-coder-1.5b-instruct\", \"qwen2.5-coder-0.5b-instruct\"]",
+        ),
         ("tinyq8", "unknown, near [\"Tiny-Q8\"]"),
         ("notes", "unknown, near []"),
         ("", "unknown, near []"),
