@@ -1,7 +1,5 @@
 use std::{io, path::PathBuf};
 
-use crate::ValueType;
-
 /// Why a file was refused, or why a value of it cannot be used as asked.
 ///
 /// Offsets count bytes from the file's start.
@@ -167,7 +165,7 @@ pub enum Error {
         /// What was asked for.
         wanted: &'static str,
         /// What the file has.
-        found: ValueType,
+        found: String,
     },
     /// A metadata number does not fit the type it was asked as.
     #[error("metadata `{key}` is {value}, outside {min}..={max}")]

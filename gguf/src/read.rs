@@ -319,7 +319,7 @@ fn alignment(value: &Value) -> Result<u64, Error> {
     let found = value.integer().ok_or_else(|| Error::WrongType {
         key: "general.alignment".to_owned(),
         wanted: "an integer",
-        found: value.kind(),
+        found: value.described(),
     })?;
     let max = limits::ALIGNMENT_MAX;
     match u64::try_from(found) {

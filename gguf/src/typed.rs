@@ -87,7 +87,7 @@ fn missing(key: &str) -> Error {
 }
 
 fn wrong(key: &str, wanted: &'static str, found: &Value) -> Error {
-    Error::WrongType { key: key.to_owned(), wanted, found: found.kind() }
+    Error::WrongType { key: key.to_owned(), wanted, found: found.described() }
 }
 
 fn text_of<'a>(key: &str, value: &'a Value) -> Result<&'a str, Error> {

@@ -131,6 +131,14 @@ impl Value {
         }
     }
 
+    /// What an error says the value is.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Array(array) => format!("an array whose items are each {}", array.item_kind()),
+            other => other.kind().to_string(),
+        }
+    }
+
     /// The value of any integer type.
     #[must_use]
     pub fn integer(&self) -> Option<i128> {
