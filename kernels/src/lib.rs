@@ -11,6 +11,9 @@ mod layout;
 mod dequantize;
 mod pack;
 
+mod kv;
+mod ops;
+
 mod acts;
 mod arch;
 mod compute;
@@ -24,5 +27,9 @@ pub use aligned::AlignedBytes;
 pub use compute::Compute;
 pub use dequantize::dequantize;
 pub use detect::{Isa, UnknownIsa};
+pub use kv::{KvSlot, KvStore, PAGE_TOKENS};
 pub use layout::Layout;
+pub use ops::{
+    AttendRow, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp, log_sum_exp_on, softmax, softmax_on,
+};
 pub use pack::{Matrix, pack, packed_len};

@@ -1,0 +1,184 @@
+//! Keys and values of what was read so far: half precision, in pages of 32 positions.
+//!
+//! A page holds all layers. Inside it a head's keys are transposed (`[head_dim][32]`), so that
+//! sixteen lanes of a score are sixteen positions, and its values are not (`[32][head_dim]`), so
+//! that sixteen lanes of the output are sixteen dimensions. Which page belongs to whom is the
+//! caller's business; a page's memory comes into being when it is first written.
+
+use half::f16;
+
+use crate::Compute;
+use crate::ops::lanes::{self, Lanes, Op, WIDTH};
+
+/// Positions of one page.
+pub const PAGE_TOKENS: usize = 32;
+
+/// One position in one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvSlot {
+    /// Index of the page in the store.
+    pub page: u32,
+    /// Position inside the page, below [`PAGE_TOKENS`].
+    pub offset: u32,
+}
+
+/// 32 halves: one dimension of a page's keys, and a cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u16; PAGE_TOKENS]);
+
+/// The store of all pages.
+pub struct KvStore {
+    layers: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    pages: Vec<Option<Box<[Line]>>>,
+}
+
+impl KvStore {
+    /// A store of up to `pages` pages, none of which takes memory yet.
+    ///
+    /// # Panics
+    /// If `head_dim` is not a multiple of 16.
+    #[must_use]
+    pub fn new(layers: usize, kv_heads: usize, head_dim: usize, pages: usize) -> KvStore {
+        assert!(
+            head_dim > 0 && head_dim.is_multiple_of(WIDTH),
+            "attention wants heads of a multiple of {WIDTH}, not {head_dim}"
+        );
+        KvStore { layers, kv_heads, head_dim, pages: (0..pages).map(|_| None).collect() }
+    }
+
+    /// Memory of one page of such a store, in bytes.
+    #[must_use]
+    pub fn bytes_per_page(layers: usize, kv_heads: usize, head_dim: usize) -> usize {
+        layers * 2 * kv_heads * head_dim * size_of::<Line>()
+    }
+
+    /// How many pages there can be.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// How many pages have memory.
+    #[must_use]
+    pub fn pages_allocated(&self) -> usize {
+        self.pages.iter().flatten().count()
+    }
+
+    /// Gives the memory of a page back; what it held is lost.
+    pub fn release(&mut self, page: u32) {
+        self.pages[page as usize] = None;
+    }
+
+    /// Layers of the model.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Heads of keys and values.
+    #[must_use]
+    pub fn kv_heads(&self) -> usize {
+        self.kv_heads
+    }
+
+    /// Length of one head.
+    #[must_use]
+    pub fn head_dim(&self) -> usize {
+        self.head_dim
+    }
+
+    fn lines_per_page(&self) -> usize {
+        self.layers * 2 * self.kv_heads * self.head_dim
+    }
+
+    /// Where a head's keys begin in its page; its values begin `kv_heads` heads later.
+    fn line(&self, layer: usize, head: usize) -> usize {
+        (layer * 2 * self.kv_heads + head) * self.head_dim
+    }
+
+    /// Keys `[head_dim][32]` and values `[32][head_dim]` of one head in one page.
+    pub(crate) fn head(&self, layer: usize, page: u32, head: usize) -> (&[u16], &[u16]) {
+        let lines = self.pages[page as usize].as_deref().expect("only positions that were written are attended");
+        let (k, v) = (self.line(layer, head), self.line(layer, head + self.kv_heads));
+        (flat(&lines[k..k + self.head_dim]), flat(&lines[v..v + self.head_dim]))
+    }
+}
+
+impl std::fmt::Debug for KvStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let KvStore { layers, kv_heads, head_dim, .. } = self;
+        write!(f, "KvStore({layers} layers, {kv_heads} heads of {head_dim}, {} pages)", self.pages.len())
+    }
+}
+
+fn flat(lines: &[Line]) -> &[u16] {
+    // SAFETY: a line is 32 halves and nothing else (`repr(C)`, 64 bytes, alignment 64).
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * PAGE_TOKENS) }
+}
+
+fn flat_mut(lines: &mut [Line]) -> &mut [u16] {
+    // SAFETY: as in `flat`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * PAGE_TOKENS) }
+}
+
+impl Compute {
+    /// Writes keys and values of one layer, rounded to half precision (beyond its range: the
+    /// largest half).
+    ///
+    /// # Shapes
+    /// `k` and `v` are `[rows, kv_heads, head_dim]`, `slots` one per row.
+    ///
+    /// # Panics
+    /// If a shape or a slot is outside of the store.
+    pub fn kv_write(&self, kv: &mut KvStore, layer: usize, k: &[f32], v: &[f32], slots: &[KvSlot]) {
+        let cols = kv.kv_heads * kv.head_dim;
+        assert!(layer < kv.layers, "layer {layer} of a store with {}", kv.layers);
+        assert_eq!(k.len(), slots.len() * cols, "keys: rows × kv_heads × head_dim");
+        assert_eq!(v.len(), slots.len() * cols, "values: rows × kv_heads × head_dim");
+        lanes::run(self.isa(), Write { kv, layer, k, v, slots });
+    }
+}
+
+struct Write<'a> {
+    kv: &'a mut KvStore,
+    layer: usize,
+    k: &'a [f32],
+    v: &'a [f32],
+    slots: &'a [KvSlot],
+}
+
+impl Op for Write<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Lanes>(self, v: V) {
+        let (kv_heads, head_dim) = (self.kv.kv_heads, self.kv.head_dim);
+        let cols = kv_heads * head_dim;
+        let lines_per_page = self.kv.lines_per_page();
+        let first = self.kv.line(self.layer, 0);
+        for ((slot, keys), values) in self.slots.iter().zip(self.k.chunks_exact(cols)).zip(self.v.chunks_exact(cols)) {
+            let offset = slot.offset as usize;
+            assert!(offset < PAGE_TOKENS, "offset {offset} in a page of {PAGE_TOKENS}");
+            let page = &mut self.kv.pages[slot.page as usize];
+            let page = page.get_or_insert_with(|| {
+                vec![Line([f16::ZERO.to_bits(); PAGE_TOKENS]); lines_per_page].into_boxed_slice()
+            });
+            let (key_lines, value_lines) = page[first..first + 2 * cols].split_at_mut(cols);
+            let mut halves = [0; WIDTH];
+            for (lines, key) in key_lines.as_chunks_mut::<WIDTH>().0.iter_mut().zip(keys.as_chunks::<WIDTH>().0) {
+                v.store_f16(v.load(key), &mut halves);
+                for (line, half) in lines.iter_mut().zip(halves) {
+                    line.0[offset] = half;
+                }
+            }
+            for (lines, value) in value_lines.chunks_exact_mut(head_dim).zip(values.chunks_exact(head_dim)) {
+                let row = &mut flat_mut(lines)[offset * head_dim..][..head_dim];
+                for (to, x) in row.as_chunks_mut::<WIDTH>().0.iter_mut().zip(value.as_chunks::<WIDTH>().0) {
+                    v.store_f16(v.load(x), to);
+                }
+            }
+        }
+    }
+}
