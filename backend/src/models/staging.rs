@@ -43,7 +43,10 @@ pub(super) struct Ranges(Vec<(u64, u64)>);
 impl Lock {
     /// Takes the lock on `folder`, or says at once that another process has it.
     pub(super) fn take(folder: &Path) -> Result<Option<Self>, PullError> {
-        let path = folder.with_extension("lock");
+        // Beside the folder, which goes away when the pull is done; a lock file must stay.
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let path = folder.with_file_name(name);
         let file = fs::create_dir_all(folder.parent().unwrap_or(folder))
             .and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path))
             .map_err(|cause| PullError::io(&path, cause))?;

@@ -29,7 +29,8 @@ while [ $# -gt 1 ]; do
     shift
 done
 echo "$1" >> "$here/calls"
-if [ -e "$here/hang" ]; then echo $$ > "$here/hanging"; exec sleep 1000; fi
+# As where `python3` is itself a script: the one that hangs is a child of the one that was started.
+if [ -e "$here/hang" ]; then sleep 1000 & echo $! > "$here/hanging"; wait; fi
 if [ -e "$here/offline" ]; then
     echo "WARNING: Retrying after connection broken by 'NewConnectionError(': Failed to establish a new connection: [Errno -2] Name or service not known')': /simple/" >&2
     echo "ERROR: No matching distribution found for $1" >&2; exit 1
@@ -42,6 +43,11 @@ mkdir -p "$dest" && cp "$here/$1.whl" "$dest/x-1-py3-none-any.whl"
         let fake = Self { folder };
         fs::write(fake.program(), script).unwrap();
         fs::set_permissions(fake.program(), fs::Permissions::from_mode(0o755)).unwrap();
+        // A child that another test is just starting may hold our file open for writing for a moment
+        // more, and as long it cannot be run. Once it could be, nobody holds it.
+        while std::process::Command::new(fake.program()).arg("--version").output().is_err() {
+            thread::yield_now();
+        }
         for (index, part) in content.chunks(PART_BYTES).enumerate() {
             fake.put(index + 1, &[(&format!("toy_part{}/data/part{:02}.bin", index + 1, index + 1), part)]);
         }
@@ -205,7 +211,10 @@ fn a_wish_to_stop_ends_a_hanging_pip() {
     bench.has_no_file();
     if cfg!(target_os = "linux") {
         let pid = fs::read_to_string(&hanging).unwrap();
-        assert!(!Path::new("/proc").join(pid.trim()).exists(), "pip was ended");
+        let stat = Path::new("/proc").join(pid.trim()).join("stat");
+        // A dead process may wait to be noticed by its parent, as a zombie.
+        let alive = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        assert!((0..1_000_000).any(|_| !alive()), "what the script had started was ended with it");
     }
     pip.well("hang");
     bench.is_done(bench.pull(&entry, &pip.options()));
