@@ -1,1 +1,19 @@
+//! The HTTP service: OpenAI-compatible chat in front of any [`Backend`](qwenda_backend::Backend).
+//!
+//! Read `http/mod.rs` (every route on one screen), then `service/chat.rs` (the story of a request),
+//! then `app.rs` (how the parts are wired). Prints nothing; logs go to `tracing`.
 
+mod app;
+mod clock;
+pub mod config;
+mod http;
+pub mod keys;
+mod meter;
+mod service;
+mod tasks;
+mod telemetry;
+
+pub use app::{BindError, Server};
+pub use clock::Clock;
+pub use config::{Auth, ServeConfig};
+pub use meter::Totals;

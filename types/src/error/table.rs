@@ -179,7 +179,7 @@ pub static TABLE: &[Row] = &[
     },
     Row {
         id: Code::TooLarge,
-        status: 413,
+        status: 400,
         code: "invalid_parameter_error",
         kind: REQUEST,
         native: "BadRequest.TooLarge",

@@ -1,0 +1,239 @@
+//! How the server serves: as written (all optional) and as resolved (nothing optional that has a
+//! default). Flag over environment over file over default, in [`ServeConfig::resolve`].
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+/// Name of every environment variable read here.
+pub mod env {
+    /// Address and port to listen at.
+    pub const LISTEN: &str = "QWENDA_LISTEN";
+    /// Folder of the database and the secret.
+    pub const DATA_DIR: &str = "QWENDA_DATA_DIR";
+    /// `keys` or `none`.
+    pub const AUTH: &str = "QWENDA_AUTH";
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Whoever has a working key.
+    #[default]
+    Keys,
+    /// Anyone; only on a loopback address.
+    None,
+}
+
+impl FromStr for Auth {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "keys" => Ok(Self::Keys),
+            "none" => Ok(Self::None),
+            other => Err(ConfigError::Auth { value: other.to_owned() }),
+        }
+    }
+}
+
+/// The settings as written, in a file's `[serve]` table or as flags.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    pub listen: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    pub auth: Option<Auth>,
+    pub body_bytes_max: Option<usize>,
+    pub connections_max: Option<usize>,
+    pub header_timeout_ms: Option<u64>,
+    pub body_timeout_ms: Option<u64>,
+    pub keep_alive_ms: Option<u64>,
+    pub drain_timeout_ms: Option<u64>,
+}
+
+/// The settings as resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServeConfig {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Folder of the database and the secret.
+    pub data_dir: PathBuf,
+    /// Who may call.
+    pub auth: Auth,
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Most connections at once; more wait in the system's backlog.
+    pub connections_max: usize,
+    /// How long a connection may take to send a request's head, and how long it may idle before.
+    pub header_timeout: Duration,
+    /// How long a connection may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How often a silent stream sends a comment.
+    pub keep_alive: Duration,
+    /// How long running answers may go on once the server is asked to stop.
+    pub drain_timeout: Duration,
+}
+
+/// What cannot be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("`{value}` is not an address to listen at; write it as 127.0.0.1:8080 or [::1]:8080")]
+    Listen { value: String },
+    #[error("auth is `keys` or `none`, not `{value}`")]
+    Auth { value: String },
+    #[error("auth `none` is only for loopback addresses; {listen} can be reached from outside")]
+    OpenToAll { listen: SocketAddr },
+    #[error("{field} must be {least} or more, not {value}")]
+    TooSmall { field: &'static str, least: u64, value: u64 },
+    #[error("{0}")]
+    File(String),
+}
+
+impl Written {
+    /// Reads the text of a TOML table.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::File(error.to_string()))
+    }
+
+    fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            listen: env(env::LISTEN),
+            data_dir: env(env::DATA_DIR).map(PathBuf::from),
+            auth: env(env::AUTH).map(|text| text.parse()).transpose()?,
+            ..Self::default()
+        })
+    }
+
+    fn or(self, under: Self) -> Self {
+        Self {
+            listen: self.listen.or(under.listen),
+            data_dir: self.data_dir.or(under.data_dir),
+            auth: self.auth.or(under.auth),
+            body_bytes_max: self.body_bytes_max.or(under.body_bytes_max),
+            connections_max: self.connections_max.or(under.connections_max),
+            header_timeout_ms: self.header_timeout_ms.or(under.header_timeout_ms),
+            body_timeout_ms: self.body_timeout_ms.or(under.body_timeout_ms),
+            keep_alive_ms: self.keep_alive_ms.or(under.keep_alive_ms),
+            drain_timeout_ms: self.drain_timeout_ms.or(under.drain_timeout_ms),
+        }
+    }
+}
+
+impl ServeConfig {
+    /// Serving at this address from this folder, all else by default.
+    pub fn new(listen: SocketAddr, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            listen,
+            data_dir: data_dir.into(),
+            auth: Auth::Keys,
+            body_bytes_max: 8 << 20,
+            connections_max: 512,
+            header_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Flags over environment over file over default; `home` is where data lies by default.
+    pub fn resolve(
+        flags: Written,
+        env: &dyn Fn(&str) -> Option<String>,
+        file: Written,
+        home: &Path,
+    ) -> Result<Self, ConfigError> {
+        let written = flags.or(Written::from_env(env)?).or(file);
+        let listen = match written.listen {
+            None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+            Some(value) => value.parse().map_err(|_| ConfigError::Listen { value })?,
+        };
+        let data_dir = written.data_dir.unwrap_or_else(|| home.join("server"));
+        let mut config = Self::new(listen, data_dir);
+        let set_ms = |place: &mut Duration, value: Option<u64>| {
+            if let Some(ms) = value {
+                *place = Duration::from_millis(ms);
+            }
+        };
+        config.auth = written.auth.unwrap_or_default();
+        config.body_bytes_max = written.body_bytes_max.unwrap_or(config.body_bytes_max);
+        config.connections_max = written.connections_max.unwrap_or(config.connections_max);
+        set_ms(&mut config.header_timeout, written.header_timeout_ms);
+        set_ms(&mut config.body_timeout, written.body_timeout_ms);
+        set_ms(&mut config.keep_alive, written.keep_alive_ms);
+        set_ms(&mut config.drain_timeout, written.drain_timeout_ms);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses settings that cannot work or that open the server to strangers.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.auth == Auth::None && !self.listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::OpenToAll { listen: self.listen });
+        }
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        for (field, least, value) in [
+            ("body_bytes_max", 1024, self.body_bytes_max as u64),
+            ("connections_max", 1, self.connections_max as u64),
+            ("header_timeout_ms", 1, ms(self.header_timeout)),
+            ("body_timeout_ms", 1, ms(self.body_timeout)),
+            ("keep_alive_ms", 1, ms(self.keep_alive)),
+        ] {
+            if value < least {
+                return Err(ConfigError::TooSmall { field, least, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: &str, env: &[(&str, &str)], file: &str) -> Result<ServeConfig, ConfigError> {
+        let env = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let (flags, file) = (Written::from_toml(flags)?, Written::from_toml(file)?);
+        ServeConfig::resolve(flags, &env, file, Path::new("/home/x"))
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file_beats_default() {
+        let listen = |flags, env, file| resolve(flags, env, file).unwrap().listen.to_string();
+        let (flags, file) = ("listen = '127.0.0.1:1'", "listen = '127.0.0.1:3'");
+        let env = &[(env::LISTEN, "127.0.0.1:2")];
+        assert_eq!(listen(flags, env, file), "127.0.0.1:1");
+        assert_eq!(listen("", env, file), "127.0.0.1:2");
+        assert_eq!(listen("", &[], file), "127.0.0.1:3");
+        assert_eq!(listen("", &[], ""), "127.0.0.1:8080");
+        let config = resolve("", &[], "drain_timeout_ms = 5").unwrap();
+        assert_eq!(config.drain_timeout, Duration::from_millis(5));
+        assert_eq!(config.data_dir, Path::new("/home/x/server"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_refused_by_name() {
+        for (file, env, want) in [
+            ("listn = '127.0.0.1:1'", &[][..], "listn"),
+            ("auth = 'maybe'", &[], "maybe"),
+            ("", &[(env::AUTH, "maybe")], "not `maybe`"),
+            ("listen = 'localhost'", &[], "`localhost` is not an address"),
+            ("listen = '0.0.0.0:80'\nauth = 'none'", &[], "0.0.0.0:80 can be reached"),
+            ("listen = '[::]:80'\nauth = 'none'", &[], "[::]:80 can be reached"),
+            ("connections_max = 0", &[], "connections_max must be 1 or more, not 0"),
+            ("body_bytes_max = 5", &[], "body_bytes_max"),
+        ] {
+            let error = resolve("", env, file).unwrap_err().to_string();
+            assert!(error.contains(want), "{file}: {error}");
+        }
+        for listen in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            resolve("", &[], &format!("listen = '{listen}'\nauth = 'none'")).unwrap();
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What goes around every request: its id, its error body, its line in the log.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use qwenda_types::error::{ApiError, Code, Invalid};
+
+use super::extract::RequestId;
+use crate::telemetry;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// An error on its way out. Its body is written by [`around`], which knows the request's id.
+#[derive(Debug, Clone)]
+pub(super) struct Failure(Box<ApiError>);
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        ApiError::from(invalid).into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+pub(super) async fn around(mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = RequestId::new();
+    let method = request.method().clone();
+    // Routes are a fixed set of texts; the path itself may hold anything.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(id.clone());
+
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => Failure::from(ApiError::of(Code::Internal).log("a handler panicked")).into_response(),
+    };
+    if let Some(Failure(error)) = response.extensions_mut().remove::<Failure>() {
+        telemetry::failed(id.as_str(), &error);
+        response = render(&error, &id);
+    }
+    response.headers_mut().insert(REQUEST_ID, id.header());
+    let route = route.as_ref().map_or("-", MatchedPath::as_str);
+    telemetry::answered(id.as_str(), method.as_str(), route, response.status().as_u16(), began.elapsed());
+    response
+}
+
+fn render(error: &ApiError, id: &RequestId) -> Response {
+    let mut response = Response::new(Body::from(error.body(id.as_str())));
+    *response.status_mut() = StatusCode::from_u16(error.status()).expect("the table has real statuses");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(ms) = error.retry_after() {
+        // Whole seconds and never 0: many callers take 0 as "at once".
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1)));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(ms));
+    }
+    response
+}
+
+pub(super) async fn no_such_path() -> Failure {
+    ApiError::of(Code::PathNotFound).into()
+}
+
+pub(super) async fn no_such_method(method: Method) -> Failure {
+    let method: String = method.as_str().chars().take(20).collect();
+    Invalid::parameter("method", format!("Request method '{method}' is not supported.")).into()
+}
