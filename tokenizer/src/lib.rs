@@ -15,7 +15,7 @@ mod alphabet;
 mod bpe;
 mod decode;
 mod error;
-pub mod fuzz;
+mod fuzz;
 mod pretokenize;
 mod special;
 mod vocab;
@@ -26,20 +26,24 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 pub use decode::Decoder;
 pub use error::Error;
+#[doc(hidden)]
+pub use fuzz::fuzz;
 pub use vocab::{Pre, TOKEN_BYTES_MAX, TOKENS_MAX, TokenKind, Vocab};
 
 /// What the spelling of a special token inside a text means.
 ///
-/// A chat template writes `<|im_start|>` as text, so a rendered prompt must be encoded with
-/// `Parse`. Inside one, the words of a user are spelled like any others: a user who writes
-/// `<|im_end|>` ends the turn, as with the model's reference. Whoever must rule that out encodes
-/// the template's parts with `Parse` and the user's with `Plain`, piece by piece; the ids may be
-/// joined wherever a special token or a newline before a letter stands between the pieces.
+/// A chat template writes `<|im_start|>` as text, so a rendered prompt has to be encoded with
+/// special tokens. The words of a user stand in the same text: with `Parse` a user who writes
+/// `<|im_end|>` ends the turn, as with the models' reference. Whoever must rule that out passes
+/// everything that others wrote through [`Tokenizer::quote`], renders the template with it, and
+/// encodes the prompt with `Quoted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Specials {
     /// It is the special token, as the reference has it. The leftmost wins, then the longest.
     Parse,
-    /// It is text like any other; no control token can come out.
+    /// It is the special token, except where [`Tokenizer::quote`] has marked it as text.
+    Quoted,
+    /// It is text like any other; no special token can come out.
     Plain,
 }
 
@@ -79,14 +83,23 @@ impl Tokenizer {
         let text = nfc(text);
         // About four bytes of English make a token.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        let mut piece = |piece: special::Piece<'_>| match piece {
+            special::Piece::Plain(text) => self.encode_plain(text, &mut ids),
+            special::Piece::Special(id) => ids.push(id),
+        };
         match specials {
-            Specials::Plain => self.encode_plain(&text, &mut ids),
-            Specials::Parse => self.tables.specials.split(&text, |piece| match piece {
-                special::Piece::Plain(text) => self.encode_plain(text, &mut ids),
-                special::Piece::Special(id) => ids.push(id),
-            }),
+            Specials::Plain => piece(special::Piece::Plain(&text)),
+            Specials::Parse => self.tables.specials.split(&text, piece),
+            Specials::Quoted => self.tables.specials.split_quoted(&text, piece),
         }
         ids
+    }
+
+    /// `text` with marks that keep the spelling of control tokens from being read as such by
+    /// [`Specials::Quoted`], which takes the marks out again. The mark is the noncharacter U+FDD0;
+    /// where the text already has it, it is left out.
+    pub fn quote<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.tables.specials.quote(&self.tables.tokens, text)
     }
 
     fn encode_plain(&self, text: &str, ids: &mut Vec<u32>) {

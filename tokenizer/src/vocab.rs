@@ -31,6 +31,28 @@ pub struct Vocab {
     pub pad: Option<u32>,
 }
 
+impl Vocab {
+    /// The 256 single bytes in order and nothing else: every text can be encoded, badly. A ground
+    /// to build small vocabularies on.
+    pub fn of_bytes() -> Self {
+        let tokens: Vec<_> = (0..=u8::MAX).map(|byte| alphabet::letter(byte).to_string()).collect();
+        Self { kinds: vec![TokenKind::Normal; tokens.len()], tokens, ..Self::default() }
+    }
+
+    /// Adds a token and returns its id.
+    pub fn push(&mut self, text: impl Into<String>, kind: TokenKind) -> u32 {
+        self.tokens.push(text.into());
+        self.kinds.push(kind);
+        (self.tokens.len() - 1) as u32
+    }
+
+    /// Adds the merge of two normal tokens and the token they become.
+    pub fn push_merge(&mut self, left: &str, right: &str) -> u32 {
+        self.merges.push(format!("{left} {right}"));
+        self.push(format!("{left}{right}"), TokenKind::Normal)
+    }
+}
+
 /// How text is cut into words before merging.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
