@@ -182,12 +182,9 @@ impl Plan<'_> {
                 Some(&youngest) if youngest > index => {
                     self.running.pop();
                     self.free += self.views[youngest].pages;
-                    match self.step.spans.iter().position(|span| span.index == youngest) {
-                        Some(at) => {
-                            let span = self.step.spans.remove(at);
-                            self.free += self.pages_missing(self.views[youngest], span.start + span.len);
-                        }
-                        None => {}
+                    if let Some(at) = self.step.spans.iter().position(|span| span.index == youngest) {
+                        let span = self.step.spans.remove(at);
+                        self.free += self.pages_missing(self.views[youngest], span.start + span.len);
                     }
                     if let Some(at) = self.step.admit.iter().position(|&other| other == youngest) {
                         self.step.admit.remove(at);
@@ -201,3 +198,6 @@ impl Plan<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,11 +189,6 @@ impl Model {
         KvStore::new(self.config.layers, self.config.kv_heads, self.config.head_dim, pages)
     }
 
-    /// Bytes that one page of that store takes once it is used.
-    pub(crate) fn kv_page_bytes(&self) -> usize {
-        KvStore::bytes_per_page(self.config.layers, self.config.kv_heads, self.config.head_dim)
-    }
-
     /// Runs a batch through the layers: stores its keys and values, and leaves the normalised
     /// output of the wanted rows in `scratch` for [`Self::logits`].
     pub(crate) fn forward(&self, batch: Batch<'_>, kv: &mut KvStore, scratch: &mut Scratch) {

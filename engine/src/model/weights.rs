@@ -31,7 +31,7 @@ use std::{
 };
 
 use qwenda_gguf::{Gguf, Map};
-use qwenda_kernels::{Compute, Layout, Matrix, pack, packed_len};
+use qwenda_kernels::{AlignedBytes, Compute, Layout, Matrix, pack, packed_len};
 
 use super::{
     hash::hash,
@@ -44,8 +44,6 @@ const VERSION: u64 = 1;
 const PIECE: usize = 4 << 20;
 /// Data begin at a multiple of this, so that a mapped matrix is aligned as a fresh one.
 const PAGE: usize = 4096;
-/// Packed matrices begin at multiples of this.
-const ALIGN: usize = 64;
 /// Rows that one task packs.
 const TASK_ROWS: usize = 256;
 /// A half-written pack this old was left behind by a process that died.
@@ -59,8 +57,7 @@ pub(crate) struct Weights(Bytes);
 enum Bytes {
     /// The cache file and where its data begin.
     Mapped(Map, usize),
-    /// Private memory and where it is aligned.
-    Private(Vec<u8>, usize),
+    Private(AlignedBytes),
 }
 
 impl Weights {
@@ -91,17 +88,16 @@ impl Weights {
     fn bytes(&self) -> &[u8] {
         match &self.0 {
             Bytes::Mapped(map, start) => &map[*start..],
-            Bytes::Private(bytes, start) => &bytes[*start..],
+            Bytes::Private(bytes) => bytes,
         }
     }
 
     fn in_memory(file: &Gguf, planned: &[Planned], bytes: usize, compute: &Compute) -> Self {
-        let mut memory = vec![0; bytes + ALIGN];
-        let start = memory.as_ptr().align_offset(ALIGN);
+        let mut memory = AlignedBytes::zeroed(bytes);
         for Planned { name, linear } in planned {
-            pack_tensor(file, name, linear, &mut memory[start..][linear.bytes.clone()], compute);
+            pack_tensor(file, name, linear, &mut memory[linear.bytes.clone()], compute);
         }
-        Self(Bytes::Private(memory, start))
+        Self(Bytes::Private(memory))
     }
 
     fn cached(
@@ -203,11 +199,10 @@ fn write(mut out: &File, file: &Gguf, planned: &[Planned], id: &Identity, comput
     let start = header_len(id.bytes);
     out.seek(SeekFrom::Start(start as u64))?;
     let mut hashes = Hashes::default();
-    let mut packed = Vec::new();
+    let largest = planned.iter().map(|planned| planned.linear.bytes.len()).max().unwrap_or(0);
+    let mut packed = vec![0; largest];
     for Planned { name, linear } in planned {
-        packed.resize(linear.bytes.len() + ALIGN, 0);
-        let aligned = packed.as_ptr().align_offset(ALIGN);
-        let matrix = &mut packed[aligned..][..linear.bytes.len()];
+        let matrix = &mut packed[..linear.bytes.len()];
         pack_tensor(file, name, linear, matrix, compute);
         hashes.push(matrix);
         out.write_all(matrix)?;
@@ -298,11 +293,9 @@ fn packing() -> u64 {
     Layout::ALL.into_iter().fold(0, |sum, layout| {
         let bytes = ROWS * layout.row_bytes(COLS).expect("512 columns are whole blocks in every layout");
         let source: Vec<u8> = (0..bytes).map(|i| (i as u32).wrapping_mul(0x9e37_79b1).to_le_bytes()[2]).collect();
-        let mut memory = vec![0; packed_len(layout, ROWS, COLS) + ALIGN];
-        let start = memory.as_ptr().align_offset(ALIGN);
-        let end = memory.len() - ALIGN + start;
-        pack(layout, ROWS, COLS, &source, &mut memory[start..end]);
-        hash(sum, &memory[start..end])
+        let mut packed = vec![0; packed_len(layout, ROWS, COLS)];
+        pack(layout, ROWS, COLS, &source, &mut packed);
+        hash(sum, &packed)
     })
 }
 
