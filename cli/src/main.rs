@@ -1,1 +1,87 @@
-fn main() {}
+//! The `qwenda` command: reads the command line, does it, exits with a documented code.
+//!
+//! Read next: `args.rs` (what can be typed), `settings.rs` (what it means), `commands/` (one file per
+//! command), `lang/` (every text, in English and 简体中文), `output.rs` (where words go).
+
+#![expect(unreachable_pub, reason = "a binary has no outside: `pub` means that other modules here use it")]
+
+mod answer;
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod interrupt;
+mod lang;
+mod logs;
+mod model;
+mod output;
+mod progress;
+mod settings;
+
+use std::{env, ffi::OsString, process::ExitCode};
+
+use clap::FromArgMatches;
+
+use crate::{
+    args::{Cli, Command},
+    exit::{CliError, Exit},
+    lang::{Lang, help},
+    output::Ui,
+    settings::{Env, Settings},
+};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    let get = |name: &str| Env.get(name);
+    let lang = Lang::of_args(&args).or_else(|| Lang::of_env(get)).unwrap_or_else(|| Lang::of_terminal(get));
+    let ui = Ui::new(lang, false, get);
+    let matches = help::command(lang).try_get_matches_from(&args);
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return end(ui, help::explain(ui, &error)),
+    };
+    let settings = match Settings::read(&cli.global, lang) {
+        Ok(settings) => settings,
+        Err(error) => return end(ui, Err(error)),
+    };
+    let ui = Ui::new(settings.lang, cli.global.quiet, get);
+    logs::start(ui, matches!(cli.command, Command::Serve(_)));
+    end(ui, run(ui, &settings, cli.command))
+}
+
+fn run(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Models(args) => commands::models::run(ui, settings, args),
+        Command::Completions { shell } => commands::completions::run(ui, shell),
+        command => {
+            let runtime = tokio::runtime::Runtime::new().map_err(|error| CliError::failure(error.to_string()))?;
+            let done = runtime.block_on(run_async(ui, settings, command));
+            // What still computes has nobody left to hear of it.
+            runtime.shutdown_background();
+            done
+        }
+    }
+}
+
+async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Chat(args) => commands::chat::run(ui, settings, *args).await,
+        Command::Serve(args) => commands::serve::run(ui, settings, args).await,
+        Command::Pull(args) => commands::pull::run(ui, settings, args).await,
+        Command::Tokens(args) => commands::tokens::run(ui, settings, args).await,
+        Command::Score(args) => commands::score::run(ui, settings, args).await,
+        Command::Keys { command } => commands::keys::run(ui, settings, command).await,
+        Command::Models(_) | Command::Completions { .. } => unreachable!("they need no runtime"),
+    }
+}
+
+fn end(ui: Ui, done: Result<(), CliError>) -> ExitCode {
+    let exit = match done {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            ui.error(&error);
+            error.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,166 @@
+//! The command line as typed. The texts of `--help` are in `lang/help.rs`, in both languages, and are
+//! put in before parsing; what a missing flag means is in `settings.rs`.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::lang::Lang;
+
+#[derive(Debug, Parser)]
+#[command(name = "qwenda", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    #[arg(long, global = true, value_name = "LANG", hide_possible_values = true)]
+    pub lang: Option<Lang>,
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Chat(Box<Chat>),
+    Serve(Serve),
+    Pull(Pull),
+    Models(Models),
+    Tokens(Tokens),
+    Score(Score),
+    Keys {
+        #[command(subcommand)]
+        command: Keys,
+    },
+    Completions {
+        #[arg(value_name = "SHELL", hide_possible_values = true)]
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Chat {
+    #[arg(value_name = "PROMPT")]
+    pub prompt: Vec<String>,
+    #[arg(short, long, value_name = "TEXT")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+    #[arg(long)]
+    pub json: bool,
+    #[arg(long)]
+    pub no_stream: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelArg {
+    #[arg(short, long, value_name = "NAME_OR_PATH")]
+    pub model: Option<String>,
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub struct SamplingArgs {
+    #[arg(short, long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f64>,
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f64>,
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub top_k: Option<i64>,
+    #[arg(short = 'n', long, value_name = "N")]
+    pub max_tokens: Option<u32>,
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[arg(short, long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    #[arg(short, long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[arg(short, long = "model", value_name = "NAME_OR_PATH")]
+    pub models: Vec<String>,
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "TOKENS")]
+    pub context: Option<u32>,
+    #[arg(long)]
+    pub no_auth: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Pull {
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    #[arg(long, value_name = "FILE_OR_FOLDER")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Models {
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Tokens {
+    #[arg(value_name = "TEXT|-|@FILE")]
+    pub text: Option<String>,
+    #[arg(short, long, value_name = "NAME_OR_PATH")]
+    pub model: Option<String>,
+    #[arg(long, value_name = "MESSAGES.json", conflicts_with = "text")]
+    pub chat: Option<PathBuf>,
+    #[arg(long, value_name = "TOOLS.json", requires = "chat")]
+    pub tools: Option<PathBuf>,
+    #[arg(long, requires = "chat")]
+    pub render: bool,
+    #[arg(long, conflicts_with = "render")]
+    pub ids: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Score {
+    #[arg(value_name = "TEXT|-|@FILE")]
+    pub text: Option<String>,
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    Create {
+        #[arg(short, long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    List {
+        #[arg(short, long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    Revoke {
+        #[arg(value_name = "ID|NAME|LAST4")]
+        which: String,
+        #[arg(short, long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+}

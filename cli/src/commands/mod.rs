@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub mod chat;
+pub mod completions;
+pub mod keys;
+pub mod models;
+pub mod pull;
+mod repl;
+pub mod score;
+pub mod serve;
+pub mod tokens;

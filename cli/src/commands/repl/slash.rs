@@ -1,0 +1,63 @@
+//! The commands of a conversation: `/help` and its like.
+
+/// Every command a line can begin with, for completion; `/exit` is another word for `/quit`.
+pub const NAMES: [&str; 7] = ["/help", "/clear", "/model", "/system", "/save", "/quit", "/exit"];
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Slash {
+    Help,
+    Clear,
+    Model(Option<String>),
+    System(Option<String>),
+    Save(Option<String>),
+    Leave,
+    Unknown(String),
+}
+
+/// The command a text is, if it is one. Paths (`/usr/bin is full`) and texts behind `//` are not.
+pub fn read(text: &str) -> Option<Slash> {
+    let (name, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let word = name.strip_prefix('/')?;
+    if word != "?" && !word.chars().all(char::is_alphanumeric) {
+        return None;
+    }
+    let rest = Some(rest.trim()).filter(|rest| !rest.is_empty()).map(str::to_owned);
+    Some(match word {
+        "help" | "?" | "h" | "" => Slash::Help,
+        "clear" => Slash::Clear,
+        "model" => Slash::Model(rest),
+        "system" => Slash::System(rest),
+        "save" => Slash::Save(rest),
+        "quit" | "exit" | "q" | "bye" => Slash::Leave,
+        _ => Slash::Unknown(name.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_command_or_something_to_ask() {
+        let some = |text: &str| Some(text.to_owned());
+        let cases = [
+            ("/help", Some(Slash::Help)),
+            ("/", Some(Slash::Help)),
+            ("/?", Some(Slash::Help)),
+            ("/clear", Some(Slash::Clear)),
+            ("/model", Some(Slash::Model(None))),
+            ("/model  qwen3 ", Some(Slash::Model(some("qwen3")))),
+            ("/system be brief\nand kind", Some(Slash::System(some("be brief\nand kind")))),
+            ("/save a b.json", Some(Slash::Save(some("a b.json")))),
+            ("/exit", Some(Slash::Leave)),
+            ("/modle x", Some(Slash::Unknown("/modle".to_owned()))),
+            ("/帮助", Some(Slash::Unknown("/帮助".to_owned()))),
+            ("//model is a word", None),
+            ("/usr/bin is full", None),
+            ("what is /help?", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(read(text), want, "{text:?}");
+        }
+    }
+}

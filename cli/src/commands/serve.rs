@@ -1,0 +1,87 @@
+//! `qwenda serve`: the HTTP service in front of the embedded models.
+
+use std::{net::TcpListener, sync::Arc};
+
+use qwenda_backend::local::{Local, LocalModel};
+use qwenda_server::{Auth, BindError, Server};
+
+use super::keys;
+use crate::{
+    args,
+    exit::CliError,
+    interrupt,
+    lang::{Lang, messages},
+    model,
+    output::Ui,
+    progress,
+    settings::Settings,
+};
+
+pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), CliError> {
+    let serve = settings.serve(&args)?;
+    let config = serve.server;
+    // An address that is taken is better known before a gigabyte is fetched.
+    if let Err(error) = TcpListener::bind(config.listen) {
+        return Err(CliError::failure(messages::cannot_listen(ui.lang, &config.listen.to_string(), &error)));
+    }
+    let mut models: Vec<LocalModel> = Vec::new();
+    for name in &serve.models {
+        let file = model::obtain(ui, settings, name).await?;
+        if models.iter().any(|other| other.name == file.name) {
+            return Err(CliError::usage(messages::model_given_twice(ui.lang, &file.name)));
+        }
+        models.push(file);
+    }
+    let names = models.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut options = model::options(settings, serve.threads);
+    options.context_tokens_max = serve.context_tokens_max;
+    let spinner = progress::spinner(ui, messages::loading(ui.lang, &names));
+    let backend = model::blocking(move || Local::open(models, options)).await;
+    spinner.finish_and_clear();
+    let backend = backend?.map_err(|error| CliError::model(messages::unusable_model(ui.lang, &names, &error)))?;
+
+    let (auth, data_dir) = (config.auth, config.data_dir.clone());
+    let server = Server::bind(config, Arc::new(backend)).await.map_err(|error| explain(ui.lang, &error))?;
+    // Listening for the end begins before anybody is told that we are ready.
+    let first = interrupt::ended();
+    ui.say(&format!("listening on http://{}", server.addr()));
+    match auth {
+        Auth::None => ui.notice(messages::no_auth(ui.lang)),
+        Auth::Keys if !keys::any(ui.lang, &data_dir).await? => {
+            let folder = match args.data_dir {
+                Some(_) => format!(" --data-dir {}", data_dir.display()),
+                None => String::new(),
+            };
+            ui.notice(messages::no_key_yet(ui.lang, &format!("qwenda keys create{folder} --name me")));
+        }
+        Auth::Keys => {}
+    }
+    let (draining, second) = tokio::sync::oneshot::channel();
+    let shutdown = async move {
+        first.await;
+        let again = interrupt::ended();
+        ui.notice(messages::draining(ui.lang));
+        // Nobody listens any more only when the server has ended, and then all is well.
+        let _ = draining.send(again);
+    };
+    let impatient = async {
+        match second.await {
+            Ok(again) => again.await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = server.run(shutdown) => Ok(()),
+        () = impatient => Err(CliError::interrupted()),
+    }
+}
+
+fn explain(lang: Lang, error: &BindError) -> CliError {
+    match error {
+        BindError::Config(error) => CliError::usage(messages::bad_serve_settings(lang, error)),
+        BindError::Keys(error) => CliError::failure(messages::bad_keys(lang, error)),
+        BindError::Listen { listen, source } => {
+            CliError::failure(messages::cannot_listen(lang, &listen.to_string(), source))
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Every sentence the program says at run time, each in English and 简体中文, side by side.
+//!
+//! English: no full stop at the end of an error, a name in backticks. 中文：半角数字与英文单词两侧空一格。
+
+use std::{fmt::Display, io};
+
+use qwenda_backend::models::Phase;
+use qwenda_server::{config::ConfigError, keys::KeysError};
+use qwenda_types::chat::Role;
+
+use super::Lang;
+
+/// Makes one function per text: `name(lang, arguments…) -> String`.
+macro_rules! texts {
+    ($($name:ident($($arg:ident: $kind:ty),*) { $en:literal, $zh:literal })+) => {$(
+        pub fn $name(lang: Lang $(, $arg: $kind)*) -> String {
+            match lang {
+                Lang::En => format!($en),
+                Lang::Zh => format!($zh),
+            }
+        }
+    )+};
+}
+
+texts! {
+    // Everywhere.
+    error_label() { "error: ", "错误：" }
+    see_help(command: &str) { "see `{command} --help`", "用法见 `{command} --help`" }
+
+    // The command line and the settings.
+    unknown_option(option: &str) { "there is no option `{option}`", "没有选项 `{option}`" }
+    unknown_command(command: &str) { "there is no command `{command}`", "没有命令 `{command}`" }
+    maybe(name: &str) { "did you mean `{name}`?", "是不是想输入 `{name}`？" }
+    no_command() { "a command is missing", "缺少命令" }
+    missing_argument(names: &str) { "missing: {names}", "缺少：{names}" }
+    missing_value(option: &str) { "`{option}` needs a value", "`{option}` 后面缺少值" }
+    bad_value(value: &str, option: &str) { "`{value}` does not do for `{option}`", "`{option}` 不能是 `{value}`" }
+    values_are(values: &str) { "it takes: {values}", "可以是：{values}" }
+    conflict(one: &str, other: &str) { "`{one}` cannot be used with `{other}`", "`{one}` 不能与 `{other}` 同时使用" }
+    given_twice(option: &str) { "`{option}` is given twice", "`{option}` 重复了" }
+    too_many(value: &str, option: &str) { "one too many for `{option}`: `{value}`", "`{option}` 多了一个值：`{value}`" }
+    argument_not_utf8() { "an argument is not UTF-8 text", "命令行参数不是 UTF-8 文本" }
+    out_of_range(name: &str, range: &str, value: &str) {
+        "{name} must be in {range}, not {value}",
+        "{name} 的范围是 {range}，不能是 {value}"
+    }
+    empty_stop() { "--stop must not be empty", "--stop 不能为空" }
+    bad_variable(name: &str, value: &str) {
+        "the environment variable {name} cannot be `{value}`",
+        "环境变量 {name} 不能是 `{value}`"
+    }
+    bad_config(file: &str, what: &str) { "{file}: {what}", "配置文件 {file} 有误：{what}" }
+    invalid_field(field: &str, what: &str) { "{field}: {what}", "{field}：{what}" }
+
+    // What comes in.
+    stdin_name() { "stdin", "标准输入" }
+    no_prompt() {
+        "there is no prompt; give one, as in `qwenda chat \"hello\"`, or run `qwenda chat` on a terminal for a conversation",
+        "没有提示词；请直接给出，例如 `qwenda chat \"你好\"`，或在终端里运行 `qwenda chat` 进入对话"
+    }
+    empty_prompt() { "the prompt is empty", "提示词是空的" }
+    no_text() {
+        "there is no text; give it, or `@FILE`, or `-` for stdin",
+        "没有文本；请直接给出，或用 `@文件`，或用 `-` 表示标准输入"
+    }
+    empty_text() { "the text is empty: there is nothing to score", "文本是空的，无可评分" }
+    not_utf8(name: &str, offset: usize, byte: u8) {
+        "{name} is not UTF-8 text: byte {offset} (0x{byte:02x}) cannot stand there",
+        "{name} 不是 UTF-8 文本：第 {offset} 字节（0x{byte:02x}）无法解读（从 0 数起）"
+    }
+    convert_from(encoding: &str) {
+        "convert it first, for example from {encoding}: iconv -f {encoding} -t UTF-8",
+        "请先转换编码，例如从 {encoding} 转换：iconv -f {encoding} -t UTF-8"
+    }
+    input_too_large(name: &str, mib: u64) { "{name} is larger than {mib} MiB", "{name} 超过 {mib} MiB" }
+    cannot_read(name: &str, error: &io::Error) { "cannot read {name}: {error}", "无法读取 {name}：{error}" }
+    cannot_write(name: &str, error: &io::Error) { "cannot write {name}: {error}", "无法写入 {name}：{error}" }
+    exists(name: &str) { "{name} exists; choose another name", "{name} 已存在，请换一个名字" }
+    no_messages() { "it should be an array of messages, with at least one", "应为消息数组，且至少有一条消息" }
+    no_tools() { "it should be an array of tools", "应为工具数组" }
+    bad_messages(file: &str, what: &str) { "{file}: {what}", "{file} 有误：{what}" }
+
+    // Models.
+    unknown_model(name: &str) { "there is no model `{name}`", "没有模型 `{name}`" }
+    list_models() { "`qwenda models` lists them; the path of a GGUF file does too", "`qwenda models` 列出所有模型；也可以给出 GGUF 文件的路径" }
+    no_such_file(path: &str) { "there is no file {path}", "没有文件 {path}" }
+    not_a_file(path: &str) { "{path} is not a file", "{path} 不是文件" }
+    unusable_model(name: &str, what: &dyn Display) { "the model `{name}` cannot be used: {what}", "模型 `{name}` 无法使用：{what}" }
+    loading(name: &str) { "loading {name}", "正在加载 {name}" }
+    base_url_unused(url: &str) {
+        "QWENDA_BASE_URL is set ({url}), but this version calls no other service yet: the embedded engine answers",
+        "设置了 QWENDA_BASE_URL（{url}），但本版本尚不能调用其他服务：由内置引擎回答"
+    }
+    is_here() { "installed", "已安装" }
+    is_not_here() { "-        ", "未安装" }
+    is_default() { "(default)", "（默认）" }
+    models_folder(path: &str) { "models are kept in {path}", "模型保存在 {path}" }
+
+    // Fetching.
+    pulling(name: &str, size: &str, folder: &str) { "fetching {name} ({size}) into {folder}", "正在获取 {name}（{size}），存放于 {folder}" }
+    pulled(name: &str, path: &str) { "{name} is ready: {path}", "{name} 已就绪：{path}" }
+    here_already(name: &str, path: &str) { "{name} is here already: {path}", "{name} 已经在了：{path}" }
+    time_left() { "left", "剩余" }
+    pull_stopped() {
+        "stopped; what was fetched is kept, the next `qwenda pull` goes on from there",
+        "已停止；已下载的部分会保留，下次 `qwenda pull` 从断点继续"
+    }
+    no_network(name: &str) { "`{name}` cannot be fetched: no source can be reached", "无法获取 `{name}`：所有来源都连接不上" }
+    no_source(name: &str) { "`{name}` cannot be fetched: no source has it", "无法获取 `{name}`：没有来源提供它" }
+    pull_from(name: &str) {
+        "check the network, or take a copy you have: qwenda pull {name} --from FILE_OR_FOLDER",
+        "请检查网络，或使用已有的文件：qwenda pull {name} --from 文件或文件夹"
+    }
+    wrong_hash(name: &str, from: &str, want: &str, got: &str) {
+        "what {from} sent is not `{name}` and was thrown away: its SHA-256 is {got}, not {want}",
+        "{from} 提供的内容不是 `{name}`，已丢弃：SHA-256 是 {got}，应为 {want}"
+    }
+    not_there(path: &str, what: &str) { "{path} is not the model: {what}", "{path} 不是这个模型：{what}" }
+    disk_full(path: &str, needed: &str, free: &str) {
+        "not enough room in {path}: {needed} are needed, {free} are free",
+        "{path} 所在磁盘空间不足：需要 {needed}，剩余 {free}"
+    }
+    source_unreachable(why: &str) { "cannot be reached ({why})", "连接不上（{why}）" }
+    source_lacks(why: &str) { "does not have it ({why})", "没有提供（{why}）" }
+    source_wrong_length(want: u64, got: u64) { "sent {got} bytes instead of {want}", "返回了 {got} 字节，应为 {want} 字节" }
+    source_wrong_hash() { "sent something else (wrong SHA-256)", "返回的内容不对（SHA-256 不符）" }
+    source_no_pip() { "needs Python 3 with pip, which is not here", "需要 Python 3 和 pip，本机没有" }
+    source_failed(why: &str) { "failed ({why})", "失败（{why}）" }
+
+    // Answers.
+    reading_prompt() { "reading the prompt", "正在读取提示词" }
+    usage_tokens(prompt: u32, completion: u32) { "{prompt} tokens in, {completion} out", "输入 {prompt} token，输出 {completion} token" }
+    usage_first_token(seconds: f64) { ", first after {seconds:.2} s", "，首 token {seconds:.2} 秒" }
+    usage_rate(rate: f64) { ", {rate:.1} tokens/s", "，{rate:.1} token/秒" }
+    prompt_too_long(prompt: u32, limit: u32) {
+        "the prompt has {prompt} tokens, more than the {limit} that the model takes",
+        "提示词有 {prompt} 个 token，超过模型上限 {limit} 个"
+    }
+    text_too_long(text: u32, limit: u32) {
+        "the text has {text} tokens, more than the {limit} that the model takes",
+        "文本有 {text} 个 token，超过模型上限 {limit} 个"
+    }
+    busy() { "all places are taken; try again in a moment", "当前繁忙，请稍后再试" }
+    cut_by_max_tokens(most: u32) { "cut off after {most} tokens (--max-tokens)", "已达到 {most} 个 token 的上限（--max-tokens），回答被截断" }
+    cut_off(tokens: u32) { "cut off after {tokens} tokens; --max-tokens allows more", "已输出 {tokens} 个 token，回答被截断；可用 --max-tokens 放宽" }
+    cut_by_context(most: u32) { "cut off: the model's context of {most} tokens is full", "模型的上下文（{most} 个 token）已满，回答被截断" }
+
+    // Scores.
+    score_line(perplexity: f64, mean: f64, tokens: usize) {
+        "perplexity {perplexity:.3}, mean loss {mean:.4} nats, {tokens} tokens",
+        "困惑度 {perplexity:.3}，平均损失 {mean:.4} nat，{tokens} 个 token"
+    }
+    score_one() {
+        "perplexity -, one token: nothing comes before it that could predict it",
+        "困惑度 -，只有一个 token，前面没有可用于预测它的内容"
+    }
+    scoring() { "scoring", "正在计算" }
+
+    // The conversation.
+    welcome(model: &str) { "{model} · /help lists the commands, Ctrl-D leaves", "{model} · /help 查看命令，Ctrl-D 退出" }
+    how_to_leave() { "Ctrl-D or /quit leaves", "按 Ctrl-D 或输入 /quit 退出" }
+    stopped() { "(stopped)", "（已停止）" }
+    left_out(exchanges: usize, limit: usize) {
+        "the conversation outgrew the model's {limit} tokens: its {exchanges} oldest question(s) and answer(s) are left out from now on",
+        "对话超出模型的 {limit} 个 token：最早的 {exchanges} 轮问答从此不再带上"
+    }
+    cleared() { "a new conversation begins", "已开始新的对话" }
+    system_is(text: &str) { "the system prompt is: {text}", "系统提示是：{text}" }
+    no_system() { "there is no system prompt; /system TEXT sets one", "没有系统提示；用 /system 文本 来设置" }
+    system_set() { "the system prompt is set; `/system -` takes it away", "已设置系统提示；`/system -` 可取消" }
+    system_gone() { "the system prompt is gone", "已取消系统提示" }
+    model_is(name: &str) { "{name} answers", "由 {name} 回答" }
+    save_where() { "where to? /save FILE.md or /save FILE.json", "保存到哪里？/save 文件.md 或 /save 文件.json" }
+    saved(path: &str) { "saved to {path}", "已保存到 {path}" }
+    unknown_slash(name: &str) { "there is no command {name} (`//` sends a text that begins with `/`)", "没有命令 {name}（要发送以 `/` 开头的文本，请以 `//` 开头）" }
+    repl_help() {
+"/help          this list
+/clear         begin a new conversation
+/model [NAME]  show the models, or go on with another one
+/system [TEXT] show or set the system prompt; `-` takes it away
+/save FILE     keep the conversation as Markdown, or as JSON in FILE.json
+/quit          leave (also Ctrl-D)
+A line that ends in \\ goes on; so does a text between \"\"\" and \"\"\". Alt-Enter breaks a line.
+Ctrl-C stops an answer. A line that begins with a space is not kept in the history.",
+"/help          显示本列表
+/clear         开始新的对话
+/model [名称]  列出模型，或换一个模型继续
+/system [文本] 查看或设置系统提示；`-` 取消
+/save 文件     保存对话：默认 Markdown，文件名以 .json 结尾则为 JSON
+/quit          退出（也可按 Ctrl-D）
+行尾的 \\ 表示续行；\"\"\" 与 \"\"\" 之间可以有多行；Alt-Enter 换行。
+Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
+    }
+
+    // The service.
+    no_key_yet(command: &str) {
+        "there is no API key yet; make one: {command}",
+        "还没有 API key；创建一个：{command}"
+    }
+    no_auth() { "anybody who reaches this address may ask (--no-auth)", "任何能访问此地址的人都可以调用（--no-auth）" }
+    draining() { "finishing the open requests; Ctrl-C again ends at once", "正在完成进行中的请求；再按一次 Ctrl-C 立即结束" }
+    model_given_twice(name: &str) { "the model `{name}` is given twice", "模型 `{name}` 重复了" }
+    cannot_listen(address: &str, what: &io::Error) { "cannot listen on {address}: {what}", "无法监听 {address}：{what}" }
+    key_shown_once(name: &str) { "this is the key `{name}`; it is shown this once and cannot be shown again", "这是 key `{name}`；仅显示这一次，之后无法再次查看" }
+    no_keys() { "there are no keys; `qwenda keys create` makes one", "还没有 key；用 `qwenda keys create` 创建" }
+    key_revoked(name: &str, last4: &str) { "revoked `{name}` (…{last4})", "已吊销 `{name}`（…{last4}）" }
+    works() { "works  ", "有效  " }
+    is_revoked() { "revoked", "已吊销" }
+    no_such_key(which: &str) { "there is no key `{which}`; `qwenda keys list` shows them", "没有 key `{which}`；`qwenda keys list` 可查看" }
+    several_keys(which: &str, ids: &str) { "`{which}` fits several keys; say which by its id: {ids}", "`{which}` 对应多个 key，请用 id 指明：{ids}" }
+}
+
+/// The names a mistyped one may have meant.
+pub fn did_you_mean(lang: Lang, near: &[String]) -> String {
+    let names = near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+    match lang {
+        Lang::En => format!("did you mean {}?", names.join(" or ")),
+        Lang::Zh => format!("是不是 {}？", names.join("、")),
+    }
+}
+
+/// What a pull is doing.
+pub fn pull_phase(lang: Lang, model: &str, phase: Phase, source: &str) -> String {
+    match (lang, phase) {
+        (Lang::En, Phase::Waiting) => format!("{model}: waiting for another process that fetches it"),
+        (Lang::Zh, Phase::Waiting) => format!("{model}：等待另一个进程完成下载"),
+        (Lang::En, Phase::Fetching) => format!("{model}: fetching from {source}"),
+        (Lang::Zh, Phase::Fetching) => format!("{model}：正在从 {source} 下载"),
+        (Lang::En, Phase::Verifying) => format!("{model}: verifying the SHA-256"),
+        (Lang::Zh, Phase::Verifying) => format!("{model}：正在校验 SHA-256"),
+    }
+}
+
+/// What is wrong with the settings of the service.
+pub fn bad_serve_settings(lang: Lang, error: &ConfigError) -> String {
+    match (lang, error) {
+        (Lang::En, error) => error.to_string(),
+        (Lang::Zh, ConfigError::Listen { value }) => {
+            format!("`{value}` 不是监听地址；请写成 127.0.0.1:8080 或 [::1]:8080")
+        }
+        (Lang::Zh, ConfigError::Auth { value }) => format!("auth 只能是 `keys` 或 `none`，不能是 `{value}`"),
+        (Lang::Zh, ConfigError::OpenToAll { listen }) => {
+            format!("不要求 key（--no-auth）只能用于本机地址；{listen} 可以从外部访问")
+        }
+        (Lang::Zh, ConfigError::TooSmall { field, least, value }) => {
+            format!("{field} 至少为 {least}，不能是 {value}")
+        }
+        (Lang::Zh, ConfigError::File(what)) => format!("配置有误：{what}"),
+    }
+}
+
+/// What is wrong with the keys.
+pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
+    match (lang, error) {
+        (Lang::Zh, KeysError::OtherSecret { path }) => {
+            format!("密钥文件 {} 不是创建这些 key 时的那一个；请放回原来的文件，或换一个新的数据文件夹", path.display())
+        }
+        (Lang::Zh, KeysError::Name) => "key 的名称应有 1 到 100 个字符，不能含控制字符".to_owned(),
+        (Lang::Zh, KeysError::Secret { path, source }) => {
+            format!("无法读取或创建密钥文件 {}：{source}", path.display())
+        }
+        (_, error) => error.to_string(),
+    }
+}
+
+/// Who speaks, in a saved conversation.
+pub fn speaker(lang: Lang, role: Role) -> &'static str {
+    match (lang, role) {
+        (Lang::En, Role::System) => "System",
+        (Lang::Zh, Role::System) => "系统提示",
+        (Lang::En, Role::User) => "Me",
+        (Lang::Zh, Role::User) => "我",
+        (Lang::En, Role::Assistant) => "Model",
+        (Lang::Zh, Role::Assistant) => "模型",
+        (Lang::En, Role::Tool) => "Tool",
+        (Lang::Zh, Role::Tool) => "工具",
+    }
+}

@@ -1,0 +1,23 @@
+//! Where the logs of the crates below go: stderr. `QWENDA_LOG` says which (`info`,
+//! `qwenda_engine=debug`); without it a service tells its life and a command only what went wrong.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{output::Ui, settings::Env};
+
+pub fn start(ui: Ui, service: bool) {
+    let default = match (service, ui.quiet) {
+        (true, false) => "info",
+        (true, true) => "warn",
+        (false, false) => "warn",
+        (false, true) => "error",
+    };
+    let filter = Env.get("QWENDA_LOG").and_then(|filter| filter.parse::<EnvFilter>().ok());
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
+        .with_writer(std::io::stderr)
+        .with_ansi(ui.color)
+        .with_target(service);
+    // Whoever set a subscriber before us keeps it.
+    let _ = if service { logs.try_init() } else { logs.without_time().try_init() };
+}

@@ -1,0 +1,121 @@
+//! Where words go. stdout carries answers and nothing else; everything about them (notices, progress,
+//! usage, errors) goes to stderr, and all of it but errors vanishes with `--quiet`.
+//!
+//! The only place in the project that prints.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use crate::{
+    exit::CliError,
+    lang::{Lang, messages},
+};
+
+/// How one run of the program speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    pub lang: Lang,
+    pub quiet: bool,
+    /// Whether stderr may be coloured: it is a terminal, `NO_COLOR` is not set and `TERM` is not `dumb`.
+    pub color: bool,
+    pub stdout_terminal: bool,
+    pub stderr_terminal: bool,
+}
+
+impl Ui {
+    pub fn new(lang: Lang, quiet: bool, env: impl Fn(&str) -> Option<String>) -> Self {
+        let stderr_terminal = io::stderr().is_terminal();
+        let no_color = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = env("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            lang,
+            quiet,
+            color: stderr_terminal && !no_color && !dumb,
+            stdout_terminal: io::stdout().is_terminal(),
+            stderr_terminal,
+        }
+    }
+
+    /// Whether to draw spinners and bars.
+    pub fn draws(&self) -> bool {
+        self.stderr_terminal && !self.quiet
+    }
+
+    /// Writes part of an answer and hands it on at once. On a terminal, control characters that a
+    /// model made up cannot move the cursor or recolour the screen.
+    pub fn answer(&self, text: &str) -> Result<(), CliError> {
+        let text = if self.stdout_terminal { harmless(text) } else { Cow::Borrowed(text) };
+        self.raw(text.as_bytes())
+    }
+
+    /// Writes one line of an answer.
+    pub fn answer_line(&self, line: impl Display) -> Result<(), CliError> {
+        self.raw(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes bytes to stdout as they are.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| CliError::of_stdout(&error))
+    }
+
+    /// Says something about the work; not with `--quiet`.
+    pub fn notice(&self, text: impl Display) {
+        if !self.quiet {
+            self.say(&self.dim(&text.to_string()));
+        }
+    }
+
+    /// Says what went wrong, also with `--quiet`; nothing when the error has no words.
+    pub fn error(&self, error: &CliError) {
+        if error.message.is_empty() {
+            return;
+        }
+        let label = messages::error_label(self.lang);
+        let label = if self.color { format!("\x1b[1;31m{label}\x1b[0m") } else { label };
+        self.say(&format!("{label}{}", error.message));
+        if let Some(hint) = &error.hint {
+            self.say(hint);
+        }
+    }
+
+    /// Writes one line to stderr whatever the settings, for lines that others read: `listening on …`.
+    pub fn say(&self, line: &str) {
+        // When stderr is gone there is nobody left to tell.
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// Writes to stderr without ending the line: the empty line after an answer that was stopped.
+    pub fn dim(&self, text: &str) -> String {
+        if self.color { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The text with every control character but newline and tab replaced by its picture.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let picture = |c: char| match u32::from(c) {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x7f => '\u{2421}',
+        _ if harmful(c) => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    Cow::Owned(text.chars().map(|c| if harmful(c) { picture(c) } else { c }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_cannot_drive_the_terminal() {
+        assert_eq!(harmless("a\x1b[2Jb\tc\nd\r\u{7f}\u{9b}"), "a␛[2Jb\tc\nd␍␡\u{fffd}");
+        assert!(matches!(harmless("你好\n"), Cow::Borrowed(_)));
+    }
+}

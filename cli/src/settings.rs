@@ -1,0 +1,286 @@
+//! What this run does: flags over environment over file over default, decided here and nowhere else.
+//!
+//! The file is `qwenda.toml` in `QWENDA_HOME`, or the one that `--config` or `QWENDA_CONFIG` names.
+
+use std::{
+    env, fs, io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use qwenda_backend::models::{Catalogue, Store};
+use qwenda_server::{Auth, ServeConfig, config::Written};
+use qwenda_types::chat::{SEED_DEFAULT, SEED_MAX};
+use serde::Deserialize;
+
+use crate::{
+    args,
+    exit::CliError,
+    lang::{Lang, messages},
+};
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    lang: Option<Lang>,
+    model: Option<String>,
+    threads: Option<NonZeroUsize>,
+    #[serde(default)]
+    chat: ChatFile,
+    #[serde(default)]
+    serve: ServeFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChatFile {
+    system: Option<String>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    top_k: Option<i64>,
+    max_tokens: Option<u32>,
+    seed: Option<u64>,
+    #[serde(default)]
+    stop: Vec<String>,
+}
+
+/// The `[serve]` table: what is ours, and what the server knows itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "toml::Table")]
+struct ServeFile {
+    models: Vec<String>,
+    context: Option<u32>,
+    server: Written,
+}
+
+impl TryFrom<toml::Table> for ServeFile {
+    type Error = toml::de::Error;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, toml::de::Error> {
+        let models = table.remove("models").map(toml::Value::try_into).transpose()?.unwrap_or_default();
+        let context = table.remove("context").map(toml::Value::try_into).transpose()?;
+        Ok(Self { models, context, server: Written::deserialize(table)? })
+    }
+}
+
+/// What is settled for all commands.
+#[derive(Debug)]
+pub struct Settings {
+    pub lang: Lang,
+    pub store: Store,
+    pub catalogue: Catalogue,
+    file: File,
+    env: Env,
+}
+
+/// How `chat` asks. Values are in the ranges of the API; `None` is the model's own default.
+#[derive(Debug, Clone)]
+pub struct ChatSettings {
+    pub model: ModelSettings,
+    pub system: Option<String>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub top_k: Option<u32>,
+    pub max_tokens: Option<u32>,
+    pub seed: u64,
+    pub stop: Vec<String>,
+}
+
+/// Which model answers, and on how many threads.
+#[derive(Debug, Clone)]
+pub struct ModelSettings {
+    pub name: String,
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How `serve` serves.
+#[derive(Debug)]
+pub struct ServeSettings {
+    pub server: ServeConfig,
+    pub models: Vec<String>,
+    pub threads: Option<NonZeroUsize>,
+    pub context_tokens_max: Option<u32>,
+}
+
+/// The environment, where an empty variable is one that is not set.
+#[derive(Debug, Clone, Copy)]
+pub struct Env;
+
+impl Env {
+    pub fn get(self, name: &str) -> Option<String> {
+        env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn parse<T: FromStr>(self, lang: Lang, name: &str) -> Result<Option<T>, CliError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(CliError::usage(messages::bad_variable(lang, name, &value))),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file; `lang` is what is known of the language until then.
+    pub fn read(global: &args::Global, lang: Lang) -> Result<Self, CliError> {
+        let store = Store::from_env();
+        let named = global.config.clone().or_else(|| Env.get("QWENDA_CONFIG").map(PathBuf::from));
+        let file = read_file(lang, named.as_deref(), &store.home().join("qwenda.toml"))?;
+        let lang = match (global.lang, Lang::of_env(|name| Env.get(name)), file.lang) {
+            (Some(lang), ..) | (None, Some(lang), _) | (None, None, Some(lang)) => lang,
+            (None, None, None) => lang,
+        };
+        let catalogue = store.catalogue().map_err(|error| CliError::usage(error.to_string()))?;
+        Ok(Self { lang, store, catalogue, file, env: Env })
+    }
+
+    /// Where models and everything else of ours lies.
+    pub fn home(&self) -> &Path {
+        self.store.home()
+    }
+
+    /// Names a model can be called by, for completion.
+    pub fn model_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.catalogue.entries().iter().map(|entry| entry.name.clone()).collect();
+        for installed in self.store.installed(&self.catalogue).unwrap_or_default() {
+            if !names.contains(&installed.name) {
+                names.push(installed.name);
+            }
+        }
+        names
+    }
+
+    pub fn model(&self, flag: Option<&str>, threads: Option<NonZeroUsize>) -> Result<ModelSettings, CliError> {
+        let name = flag.map(str::to_owned).or_else(|| self.env.get("QWENDA_MODEL")).or_else(|| self.file.model.clone());
+        Ok(ModelSettings {
+            name: name.unwrap_or_else(|| self.catalogue.default_entry().name.clone()),
+            threads: self.threads(threads)?,
+        })
+    }
+
+    pub fn chat(&self, args: &args::Chat) -> Result<ChatSettings, CliError> {
+        let file = &self.file.chat;
+        let sampling = &args.sampling;
+        let lang = self.lang;
+        let temperature = sampling.temperature.or(file.temperature);
+        within(lang, "--temperature", temperature, "[0, 2)", |value| (0.0..2.0).contains(&value))?;
+        let top_p = sampling.top_p.or(file.top_p);
+        within(lang, "--top-p", top_p, "(0, 1]", |value| value > 0.0 && value <= 1.0)?;
+        let top_k = sampling.top_k.or(file.top_k);
+        let top_k_max = u32::MAX;
+        within(lang, "--top-k", top_k, &format!("[0, {top_k_max}]"), |value| u32::try_from(value).is_ok())?;
+        let max_tokens = sampling.max_tokens.or(file.max_tokens);
+        within(lang, "--max-tokens", max_tokens, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
+        let seed = sampling.seed.or(file.seed);
+        within(lang, "--seed", seed, &format!("[0, {SEED_MAX}]"), |value| value <= SEED_MAX)?;
+        let stop = if sampling.stop.is_empty() { file.stop.clone() } else { sampling.stop.clone() };
+        if stop.iter().any(String::is_empty) {
+            return Err(CliError::usage(messages::empty_stop(lang)));
+        }
+        Ok(ChatSettings {
+            model: self.model(args.model.model.as_deref(), args.model.threads)?,
+            system: args.system.clone().or_else(|| file.system.clone()),
+            temperature,
+            top_p,
+            top_k: top_k.and_then(|value| u32::try_from(value).ok()),
+            max_tokens,
+            seed: seed.unwrap_or(SEED_DEFAULT),
+            stop,
+        })
+    }
+
+    pub fn serve(&self, args: &args::Serve) -> Result<ServeSettings, CliError> {
+        let file = &self.file.serve;
+        let lang = self.lang;
+        let context_tokens_max = match args.context {
+            Some(context) => Some(context),
+            None => self.env.parse(lang, "QWENDA_CONTEXT")?.or(file.context),
+        };
+        within(lang, "--context", context_tokens_max, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
+        let models = match (args.models.is_empty(), file.models.is_empty()) {
+            (false, _) => args.models.clone(),
+            (true, false) if self.env.get("QWENDA_MODEL").is_none() => file.models.clone(),
+            (true, _) => vec![self.model(None, None)?.name],
+        };
+        let flags = Written {
+            listen: args.listen.clone(),
+            data_dir: args.data_dir.clone(),
+            auth: args.no_auth.then_some(Auth::None),
+            ..Written::default()
+        };
+        Ok(ServeSettings {
+            server: self.server(flags)?,
+            models,
+            threads: self.threads(args.threads)?,
+            context_tokens_max,
+        })
+    }
+
+    /// Where keys and the like are kept: where `serve` with the same settings looks for them.
+    pub fn data_dir(&self, flag: Option<&Path>) -> Result<PathBuf, CliError> {
+        let flags = Written { data_dir: flag.map(Path::to_owned), ..Written::default() };
+        Ok(self.server(flags)?.data_dir)
+    }
+
+    fn server(&self, flags: Written) -> Result<ServeConfig, CliError> {
+        ServeConfig::resolve(flags, &|name| self.env.get(name), self.file.serve.server.clone(), self.home())
+            .map_err(|error| CliError::usage(messages::bad_serve_settings(self.lang, &error)))
+    }
+
+    fn threads(&self, flag: Option<NonZeroUsize>) -> Result<Option<NonZeroUsize>, CliError> {
+        match flag {
+            Some(threads) => Ok(Some(threads)),
+            None => Ok(self.env.parse(self.lang, "QWENDA_THREADS")?.or(self.file.threads)),
+        }
+    }
+}
+
+fn within<T: Copy + ToString>(
+    lang: Lang,
+    name: &str,
+    value: Option<T>,
+    range: &str,
+    ok: impl Fn(T) -> bool,
+) -> Result<(), CliError> {
+    match value {
+        Some(value) if !ok(value) => {
+            Err(CliError::usage(messages::out_of_range(lang, name, range, &value.to_string())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The file that was named, which must be there, or the one in its usual place, which need not.
+fn read_file(lang: Lang, named: Option<&Path>, usual: &Path) -> Result<File, CliError> {
+    let path = named.unwrap_or(usual);
+    let place = path.display().to_string();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
+        Err(error) => return Err(CliError::usage(messages::cannot_read(lang, &place, &error))),
+    };
+    toml::from_str(&text).map_err(|error| CliError::usage(messages::bad_config(lang, &place, &error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_nobody_knows_is_refused_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("qwenda.toml");
+        fs::write(&path, "[chat]\ntemprature = 0.5\n").unwrap();
+        let error = read_file(Lang::En, None, &path).unwrap_err();
+        assert!(error.message.contains("temprature") && error.message.contains("qwenda.toml"), "{}", error.message);
+    }
+
+    #[test]
+    fn only_a_file_that_was_named_has_to_be_there() {
+        let missing = Path::new("/no/such/qwenda.toml");
+        assert!(read_file(Lang::En, None, missing).is_ok());
+        assert!(read_file(Lang::En, Some(missing), missing).is_err());
+    }
+}

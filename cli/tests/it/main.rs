@@ -1,0 +1,19 @@
+//! The built binary, run as people run it: real processes, pipes, terminals, signals, HTTP.
+//!
+//! Most tests use a tiny model made from a seed: what it says is nonsense, but it says it the same way
+//! every time. `real.rs` holds the ones that need a model that makes sense.
+
+mod common;
+
+mod chat;
+mod cli;
+mod keys;
+mod real;
+#[cfg(unix)]
+mod repl;
+mod score;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod terminal;
+mod tokens;

@@ -1,0 +1,269 @@
+//! The conversation, held by a person at a terminal.
+
+use qwenda_testkit::TinyModel;
+use serde_json::{Value, json};
+
+use crate::{
+    common::Home,
+    terminal::{ALT_ENTER, BACKSPACE, CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP},
+};
+
+const TINY: [&str; 5] = ["chat", "--model", "tiny.gguf", "--max-tokens", "5"];
+
+fn start(home: &Home) -> Terminal {
+    let mut terminal = Terminal::start(home, &TINY);
+    terminal.sees("/help lists the commands");
+    terminal.sees("> ");
+    terminal
+}
+
+/// Asks and waits for the usage line; returns the tokens of the prompt.
+#[track_caller]
+fn ask(terminal: &mut Terminal, text: &str) -> u32 {
+    terminal.enters(text);
+    answered(terminal)
+}
+
+#[track_caller]
+fn answered(terminal: &mut Terminal) -> u32 {
+    let shown = terminal.sees(" tokens in, ");
+    terminal.sees("> ");
+    shown.rsplit('[').next().unwrap().parse().unwrap()
+}
+
+/// The messages as `/save` writes them.
+fn saved(terminal: &mut Terminal, home: &Home, name: &str) -> Vec<Value> {
+    terminal.enters(&format!("/save {name}"));
+    terminal.sees(&format!("saved to {name}"));
+    let text = std::fs::read(home.path().join(name)).unwrap();
+    serde_json::from_slice::<Value>(&text).unwrap()["messages"].as_array().unwrap().clone()
+}
+
+fn asked(messages: &[Value]) -> Vec<&str> {
+    let of_user = messages.iter().filter(|message| message["role"] == "user");
+    of_user.map(|message| message["content"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_conversation_remembers_until_it_is_cleared_and_ends_with_ctrl_d() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    let first = ask(&mut terminal, "hello");
+    let second = ask(&mut terminal, "hello");
+    assert!(second > first + 5, "{second} {first}");
+    terminal.enters("/clear");
+    terminal.sees("a new conversation begins");
+    assert_eq!(ask(&mut terminal, "hello"), first);
+    terminal.enters("");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
+fn a_command_nobody_knows_is_answered_with_help() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.enters("/modle x");
+    terminal.sees("there is no command /modle");
+    terminal.sees("/save FILE");
+    terminal.enters("/help");
+    terminal.sees("/system [TEXT]");
+    terminal.enters("/quit");
+    assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
+fn a_text_can_have_several_lines_in_four_ways() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.types("\"\"\"one");
+    terminal.types(ENTER);
+    ask(&mut terminal, "two\"\"\"");
+    terminal.types("three \\");
+    terminal.types(ENTER);
+    ask(&mut terminal, "four");
+    terminal.types("five");
+    terminal.types(ALT_ENTER);
+    ask(&mut terminal, "six");
+    ask(&mut terminal, "\x1b[200~seven\neight\x1b[201~");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["one\ntwo", "three \nfour", "five\nsix", "seven\neight"]);
+}
+
+#[test]
+fn a_character_two_columns_wide_is_one_character() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.types("你好吗");
+    terminal.types(BACKSPACE);
+    ask(&mut terminal, "！");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["你好！"]);
+}
+
+#[test]
+fn ctrl_c_at_the_prompt_throws_the_line_away_and_nothing_else() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "hello");
+    terminal.types("not this");
+    terminal.sees("not this");
+    terminal.types(CTRL_C);
+    terminal.sees("Ctrl-D or /quit leaves");
+    ask(&mut terminal, "but this");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["hello", "but this"]);
+}
+
+#[test]
+fn ctrl_c_stops_an_answer_and_keeps_it_in_the_conversation() {
+    let home = Home::new();
+    // Long enough that nobody waits for its end, wherever this runs.
+    let endless = TinyModel { context: 32_768, ..TinyModel::qwen2() };
+    endless.write(&home.tiny()).unwrap();
+    let args = ["chat", "--model", "tiny.gguf", "--max-tokens", "30000", "--temperature", "0", "--system", "go on"];
+    let mut terminal = Terminal::start(&home, &args);
+    terminal.sees("> ");
+    terminal.enters("hello");
+    terminal.sees("hello\r\n");
+    // The spinner writes carriage returns only; a line's end or a letter is the answer's.
+    terminal.types(CTRL_C);
+    terminal.sees("(stopped)");
+    terminal.sees("> ");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(
+        messages[..2],
+        [json!({"role": "system", "content": "go on"}), json!({"role": "user", "content": "hello"})]
+    );
+    assert_eq!(messages[2]["role"], "assistant");
+    // And the engine is free for the next question.
+    terminal.enters("again");
+    terminal.sees("again\r\n");
+    terminal.types(CTRL_C);
+    terminal.sees("(stopped)");
+    terminal.sees("> ");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
+fn the_system_prompt_can_be_set_shown_and_taken_away() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.enters("/system");
+    terminal.sees("there is no system prompt");
+    terminal.enters("/system be brief");
+    terminal.sees("the system prompt is set");
+    terminal.enters("/system");
+    terminal.sees("the system prompt is: be brief");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(messages, [json!({"role": "system", "content": "be brief"})]);
+    terminal.enters("/system -");
+    terminal.sees("the system prompt is gone");
+    assert!(saved(&mut terminal, &home, "a.json").is_empty());
+}
+
+#[test]
+fn the_model_can_be_changed_and_a_wrong_name_changes_nothing() {
+    let home = Home::new();
+    TinyModel::qwen3().write(&home.path().join("other.gguf")).unwrap();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "hello");
+    terminal.enters("/model");
+    terminal.sees("tiny answers");
+    terminal.sees("qwen2.5-coder-0.5b-instruct");
+    terminal.enters("/model gpt-9");
+    terminal.sees("there is no model `gpt-9`");
+    ask(&mut terminal, "still there?");
+    terminal.enters("/model other.gguf");
+    terminal.sees("other answers");
+    ask(&mut terminal, "and now?");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["hello", "still there?", "and now?"]);
+}
+
+#[test]
+fn save_overwrites_only_what_it_wrote_itself() {
+    let home = Home::new();
+    std::fs::write(home.path().join("mine.md"), "precious").unwrap();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "hello");
+    terminal.enters("/save mine.md");
+    terminal.sees("mine.md exists");
+    assert_eq!(std::fs::read_to_string(home.path().join("mine.md")).unwrap(), "precious");
+    for _ in 0..2 {
+        terminal.enters("/save new.md");
+        terminal.sees("saved to new.md");
+    }
+    assert!(std::fs::read_to_string(home.path().join("new.md")).unwrap().starts_with("# tiny\n\n## Me\n\nhello\n"));
+    terminal.enters("/save /no/such/folder/a.md");
+    terminal.sees("cannot write /no/such/folder/a.md");
+    terminal.enters("/save");
+    terminal.sees("where to?");
+}
+
+#[test]
+fn a_conversation_that_outgrows_the_context_leaves_out_its_oldest_part_and_says_so() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    // The tiny model takes 512 tokens; each question is about 150.
+    let question = |n: u32| format!("{n} {}", "你好".repeat(60));
+    ask(&mut terminal, &question(1));
+    ask(&mut terminal, &question(2));
+    for n in 3..8 {
+        terminal.enters(&question(n));
+    }
+    terminal.sees("the conversation outgrew the model's 512 tokens");
+    let first = saved(&mut terminal, &home, "a.json");
+    assert!(!asked(&first).iter().any(|text| text.starts_with("1 ")));
+    // One question alone that is too long is an error, and is not kept.
+    terminal.enters(&"太长".repeat(600));
+    terminal.sees("more than the 512 that the model takes");
+    assert_eq!(saved(&mut terminal, &home, "a.json"), first);
+}
+
+#[test]
+fn what_was_typed_comes_back_with_up_also_the_next_day() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "remember me");
+    ask(&mut terminal, " but not me");
+    terminal.types(UP);
+    ask(&mut terminal, "!");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["remember me", "but not me", "remember me!"]);
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+    let mut terminal = start(&home);
+    terminal.types(UP);
+    terminal.types(UP);
+    ask(&mut terminal, "");
+    let messages = saved(&mut terminal, &home, "b.json");
+    assert_eq!(asked(&messages), ["remember me!"]);
+}
+
+#[test]
+fn tab_completes_commands_and_models() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.types("/sy");
+    terminal.types(TAB);
+    terminal.enters(" be kind");
+    terminal.sees("the system prompt is set");
+    terminal.types("/model qwen2.5-coder-0");
+    terminal.types(TAB);
+    terminal.sees("/model qwen2.5-coder-0.5b-instruct");
+}
+
+#[test]
+fn a_conversation_speaks_chinese_to_who_reads_it() {
+    let home = Home::new();
+    let mut terminal = Terminal::start(&home, &[&TINY[..], &["--lang", "zh"]].concat());
+    terminal.sees("/help 查看命令");
+    terminal.enters("你好");
+    terminal.sees("输出 5 token");
+    terminal.enters("/help");
+    terminal.sees("列出模型");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+}
