@@ -3,6 +3,7 @@
 //! Sums stay in 16 bits as long as they cannot overflow ([`in_i16`]); then one `vpmaddwd` widens
 //! them, and for `Q6K` applies the integer scale on the way.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
@@ -284,6 +285,17 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
     }
 }
 
+/// The same address, but the compiler cannot know.
+///
+/// Otherwise it loads the activations once for both halves of the rows, and then has no registers
+/// for them: storing and loading them again costs more than it spares.
+#[inline(always)]
+fn opaque<T>(mut address: *const T) -> *const T {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(reg) address, options(nomem, nostack, preserves_flags)) };
+    address
+}
+
 /// Adds one block of weights times that block of `C` rows of activations.
 ///
 /// # Safety
@@ -293,7 +305,7 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
 unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, block: usize, acc: &mut [__m256; C]) {
     for c in 0..C {
         // SAFETY: the caller says that the block is there.
-        let x = unsafe { &*block_at::<C>(x, block, c) };
+        let x = unsafe { &*opaque(block_at::<C>(x, block, c)) };
         let pairs = |g: usize| {
             // SAFETY: `g` is below 8, and any four bytes are an i32.
             let a = unsafe { x.q.as_ptr().add(g * 4).cast::<i32>().read_unaligned() };

@@ -18,10 +18,10 @@ use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
 const COLUMNS: usize = 8;
 /// Rows of activations up to which weights are not unpacked to memory.
 const DIRECT: usize = 16;
-/// Blocks of 32 columns in a panel: 12 KiB unpacked.
-const PANEL: usize = 16;
-/// Rows of activations whose panel should stay in the second cache: 1 KiB each.
-const RESIDENT: usize = 256;
+/// Blocks of 32 columns in a panel: 24 KiB unpacked, of which at most 20 are used.
+const PANEL: usize = 32;
+/// Rows of activations whose panel should stay in the second cache: 2 KiB each.
+const RESIDENT: usize = 128;
 /// Columns of a panel of floats: 8 KiB.
 const FLOAT_PANEL: usize = 128;
 
@@ -261,7 +261,11 @@ fn load<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &mut Su
     for (c, sums) in sums.iter_mut().enumerate() {
         // SAFETY: a tile is given to one thread, which holds this slice alone.
         let out = unsafe { out.tile(tile, row + c) };
-        sums[..out.len()].copy_from_slice(out);
+        // All but the last tile are whole: a copy of known length is one instruction or two.
+        match out.first_chunk() {
+            Some(whole) => *sums = *whole,
+            None => sums[..out.len()].copy_from_slice(out),
+        }
     }
 }
 
@@ -269,7 +273,10 @@ fn store<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &Sums<
     for (c, sums) in sums.iter().enumerate() {
         // SAFETY: a tile is given to one thread, which holds this slice alone.
         let out = unsafe { out.tile(tile, row + c) };
-        out.copy_from_slice(&sums[..out.len()]);
+        match out.first_chunk_mut() {
+            Some(whole) => *whole = *sums,
+            None => out.copy_from_slice(&sums[..out.len()]),
+        }
     }
 }
 
