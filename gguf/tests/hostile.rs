@@ -240,11 +240,11 @@ fn sample(tokens: usize) -> Vec<u8> {
     }
     file.metadata("tokens", (0..tokens).map(|i| format!("token {i}")).collect::<Array>());
     file.metadata("nested", Array::Arrays(vec![Array::I32(vec![1, -2]), Array::Bool(vec![true, false])]));
-    file.tensor("a", &[32, 3], TensorType::Q8_0, vec![1; 102]).unwrap();
-    file.tensor("b", &[5], TensorType::F32, vec![2; 20]).unwrap();
-    file.tensor("c", &[256], TensorType::Q6_K, vec![3; 210]).unwrap();
+    file.tensor("a", &[32, 3], TensorType::Q8_0, vec![1; 102]).expect("a possible tensor");
+    file.tensor("b", &[5], TensorType::F32, vec![2; 20]).expect("a possible tensor");
+    file.tensor("c", &[256], TensorType::Q6_K, vec![3; 210]).expect("a possible tensor");
     let mut bytes = Vec::new();
-    file.finish(&mut bytes).unwrap();
+    file.finish(&mut bytes).expect("memory takes everything");
     bytes
 }
 

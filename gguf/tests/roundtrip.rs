@@ -38,10 +38,10 @@ fn write() -> Vec<u8> {
     for (key, value) in values() {
         file.metadata(key, value);
     }
-    file.tensor("one", &[3], TensorType::F32, (0..12).collect()).unwrap();
-    file.tensor("two", &[32, 2], TensorType::Q4_0, (100..136).collect()).unwrap();
+    file.tensor("one", &[3], TensorType::F32, (0..12).collect()).expect("a possible tensor");
+    file.tensor("two", &[32, 2], TensorType::Q4_0, (100..136).collect()).expect("a possible tensor");
     let mut bytes = Vec::new();
-    file.finish(&mut bytes).unwrap();
+    file.finish(&mut bytes).expect("memory takes everything");
     bytes
 }
 

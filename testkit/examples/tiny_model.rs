@@ -1,0 +1,48 @@
+//! Writes a tiny model file: `cargo run -p qwenda-testkit --example tiny_model -- qwen3 f32 tiny.gguf`.
+
+use std::{env, path::Path, process::ExitCode};
+
+use qwenda_gguf::TensorType;
+use qwenda_testkit::TinyModel;
+
+const KINDS: [(&str, TensorType); 11] = [
+    ("f32", TensorType::F32),
+    ("f16", TensorType::F16),
+    ("bf16", TensorType::BF16),
+    ("q8_0", TensorType::Q8_0),
+    ("q4_0", TensorType::Q4_0),
+    ("q4_1", TensorType::Q4_1),
+    ("q5_0", TensorType::Q5_0),
+    ("q5_1", TensorType::Q5_1),
+    ("q4_k", TensorType::Q4_K),
+    ("q5_k", TensorType::Q5_K),
+    ("q6_k", TensorType::Q6_K),
+];
+
+#[expect(clippy::print_stderr, reason = "this is a command")]
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let [architecture, kind, path] = words.as_slice() else {
+        eprintln!("usage: tiny_model qwen2|qwen3 f32|f16|bf16|q8_0|q4_0|… FILE");
+        return ExitCode::from(2);
+    };
+    let model = match architecture.as_str() {
+        "qwen2" => TinyModel::qwen2(),
+        "qwen3" => TinyModel::qwen3(),
+        other => {
+            eprintln!("`{other}` is neither qwen2 nor qwen3");
+            return ExitCode::from(2);
+        }
+    };
+    let Some((_, kind)) = KINDS.iter().find(|(name, _)| name == kind) else {
+        eprintln!("no layout `{kind}`");
+        return ExitCode::from(2);
+    };
+    match model.quantized(*kind).write(Path::new(path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot write `{path}`: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

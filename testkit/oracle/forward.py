@@ -1,0 +1,195 @@
+"""An exact forward pass of tiny qwen2 and qwen3 files in numpy, in 64-bit floats.
+
+It shares no code with the project: its own GGUF reader, its own dequantisation, plain formulas.
+
+    python forward.py tiny.gguf > tiny.json
+
+The result has, for a few token sequences: the natural-log loss of each next token, the argmax per
+position, and all logits of the last position.
+"""
+
+import hashlib
+import json
+import struct
+import sys
+
+import numpy as np
+
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+STRING, ARRAY = 8, 9
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def scalar(self, code):
+        size = struct.calcsize("<" + code)
+        (value,) = struct.unpack_from("<" + code, self.data, self.at)
+        self.at += size
+        return value
+
+    def string(self):
+        length = self.scalar("Q")
+        self.at += length
+        return bytes(self.data[self.at - length : self.at]).decode()
+
+    def value(self, kind):
+        if kind == STRING:
+            return self.string()
+        if kind == ARRAY:
+            kind, count = self.scalar("I"), self.scalar("Q")
+            return [self.value(kind) for _ in range(count)]
+        return self.scalar(SCALARS[kind])
+
+
+def halves(raw):
+    return raw.copy().view("<f2").astype(np.float64)
+
+
+def dequantise(kind, raw):
+    """The values of a tensor in the order of the file."""
+    if kind == 0:
+        return raw.view("<f4").astype(np.float64)
+    if kind == 1:
+        return raw.view("<f2").astype(np.float64)
+    if kind == 30:
+        return (raw.view("<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
+    if kind == 2:  # Q4_0
+        blocks = raw.reshape(-1, 18)
+        low, high = blocks[:, 2:] & 15, blocks[:, 2:] >> 4
+        levels = np.concatenate([low, high], axis=1).astype(np.float64) - 8
+        return (halves(blocks[:, :2]) * levels).ravel()
+    if kind == 8:  # Q8_0
+        blocks = raw.reshape(-1, 34)
+        return (halves(blocks[:, :2]) * blocks[:, 2:].copy().view("i1")).ravel()
+    if kind == 14:  # Q6_K
+        blocks = raw.reshape(-1, 210)
+        out = np.zeros((len(blocks), 256))
+        for i in range(256):
+            half, row, lane = i // 128, i % 128 // 32, i % 32
+            byte = blocks[:, half * 64 + (row % 2) * 32 + lane]
+            low = byte >> 4 if row >= 2 else byte & 15
+            high = blocks[:, 128 + half * 32 + lane] >> (2 * row) & 3
+            scale = blocks[:, 192 + i // 16].copy().view("i1").astype(np.float64)
+            out[:, i] = ((low | high << 4).astype(np.float64) - 32) * scale
+        return (out * halves(blocks[:, 208:])).ravel()
+    if kind == 12:  # Q4_K
+        blocks = raw.reshape(-1, 144)
+        out = np.zeros((len(blocks), 256))
+        step, low = halves(blocks[:, 0:2])[:, 0], halves(blocks[:, 2:4])[:, 0]
+        packed = blocks[:, 4:16]
+        for sub in range(8):
+            if sub < 4:
+                scale, minimum = packed[:, sub] & 63, packed[:, sub + 4] & 63
+            else:
+                scale = (packed[:, sub + 4] & 15) | (packed[:, sub - 4] >> 6) << 4
+                minimum = (packed[:, sub + 4] >> 4) | (packed[:, sub] >> 6) << 4
+            quarter = blocks[:, 16 + sub // 2 * 32 :][:, :32]
+            levels = quarter >> 4 if sub % 2 else quarter & 15
+            out[:, sub * 32 : sub * 32 + 32] = (step * scale)[:, None] * levels - (low * minimum)[:, None]
+        return out.ravel()
+    raise SystemExit(f"no dequantisation of type {kind} here")
+
+
+BLOCKS = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 14: (256, 210)}
+
+
+def read(path):
+    data = np.fromfile(path, dtype=np.uint8)
+    reader = Reader(data)
+    assert bytes(data[:4]) == b"GGUF"
+    reader.at = 4
+    assert reader.scalar("I") == 3
+    tensor_count, entry_count = reader.scalar("Q"), reader.scalar("Q")
+    metadata = {}
+    for _ in range(entry_count):
+        key = reader.string()
+        metadata[key] = reader.value(reader.scalar("I"))
+    infos = []
+    for _ in range(tensor_count):
+        name = reader.string()
+        dims = [reader.scalar("Q") for _ in range(reader.scalar("I"))]
+        infos.append((name, dims, reader.scalar("I"), reader.scalar("Q")))
+    start = -(-reader.at // 32) * 32
+    tensors = {}
+    for name, dims, kind, offset in infos:
+        elements, size = BLOCKS[kind]
+        count = int(np.prod(dims)) // elements * size
+        raw = data[start + offset : start + offset + count]
+        tensors[name] = dequantise(kind, raw).reshape(dims[::-1])
+    return metadata, tensors, hashlib.sha256(data.tobytes()).hexdigest()
+
+
+def norm(x, weight, epsilon):
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + epsilon) * weight
+
+
+def rotate(x, base):
+    """Turns the pair (i, i + half) of every head by its position's angle."""
+    count, _, dim = x.shape
+    angles = np.arange(count)[:, None] * base ** (-np.arange(0, dim, 2) / dim)
+    cos, sin = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
+    a, b = x[..., : dim // 2], x[..., dim // 2 :]
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+
+
+def attend(q, k, v):
+    count, heads, dim = q.shape
+    k = np.repeat(k, heads // k.shape[1], axis=1)
+    v = np.repeat(v, heads // v.shape[1], axis=1)
+    scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(dim)
+    scores[:, np.triu(np.ones((count, count), bool), 1)] = -np.inf
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return np.einsum("hqk,khd->qhd", weights, v).reshape(count, heads * dim)
+
+
+def forward(metadata, tensors, ids):
+    name = metadata["general.architecture"]
+    get = lambda key: metadata[f"{name}.{key}"]
+    heads, kv_heads = get("attention.head_count"), get("attention.head_count_kv")
+    head_dim = metadata.get(f"{name}.attention.key_length", get("embedding_length") // heads)
+    epsilon, base = get("attention.layer_norm_rms_epsilon"), get("rope.freq_base")
+    x = tensors["token_embd.weight"][ids]
+    for layer in range(get("block_count")):
+        part = lambda key: tensors[f"blk.{layer}.{key}"]
+        h = norm(x, part("attn_norm.weight"), epsilon)
+        q, k, v = (h @ part(f"attn_{which}.weight").T for which in "qkv")
+        if name == "qwen2":
+            q, k, v = q + part("attn_q.bias"), k + part("attn_k.bias"), v + part("attn_v.bias")
+        q = q.reshape(-1, heads, head_dim)
+        k, v = k.reshape(-1, kv_heads, head_dim), v.reshape(-1, kv_heads, head_dim)
+        if name == "qwen3":
+            q, k = norm(q, part("attn_q_norm.weight"), epsilon), norm(k, part("attn_k_norm.weight"), epsilon)
+        x = x + attend(rotate(q, base), rotate(k, base), v) @ part("attn_output.weight").T
+        h = norm(x, part("ffn_norm.weight"), epsilon)
+        gate, up = h @ part("ffn_gate.weight").T, h @ part("ffn_up.weight").T
+        x = x + (gate / (1 + np.exp(-gate)) * up) @ part("ffn_down.weight").T
+    output = tensors.get("output.weight", tensors["token_embd.weight"])
+    return norm(x, tensors["output_norm.weight"], epsilon) @ output.T
+
+
+def case(metadata, tensors, ids):
+    logits = forward(metadata, tensors, ids)
+    top = logits.max(axis=-1)
+    log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=-1))
+    nll = [log_sum[i] - logits[i, ids[i + 1]] for i in range(len(ids) - 1)]
+    return {
+        "ids": ids,
+        "nll": [round(float(loss), 6) for loss in nll],
+        "argmax": [int(best) for best in logits.argmax(axis=-1)],
+        "last": [round(float(logit), 6) for logit in logits[-1]],
+    }
+
+
+def main():
+    metadata, tensors, digest = read(sys.argv[1])
+    tokens = len(metadata["tokenizer.ggml.tokens"])
+    sequences = [[7], [0, 255, 3], [(i * i * 31 + i * 17 + 5) % tokens for i in range(150)]]
+    cases = [case(metadata, tensors, ids) for ids in sequences]
+    json.dump({"sha256": digest, "cases": cases}, sys.stdout)
+    print()
+
+
+main()

@@ -1,0 +1,270 @@
+//! A real, minute Qwen model from a seed: every part of a published file, a few hundred kilobytes.
+//!
+//! What it says makes no sense, but it is computed like anything a large model says. Two models
+//! made with the same settings are equal to the byte on every machine.
+
+mod template;
+mod vocabulary;
+mod weights;
+
+use std::{io, path::Path};
+
+use qwenda_gguf::{Array, Error, TensorType, Value, write::GgufWriter};
+
+/// Which of the two kinds of Qwen model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Biases on query, key and value.
+    Qwen2,
+    /// Norms on each head's query and key instead.
+    Qwen3,
+}
+
+impl Architecture {
+    /// The name in `general.architecture`, and the prefix of the keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+        }
+    }
+}
+
+/// The settings of a tiny model. Start from [`TinyModel::qwen2`] or [`TinyModel::qwen3`] and change
+/// what the test is about.
+#[derive(Debug, Clone)]
+pub struct TinyModel {
+    /// Which kind of model.
+    pub architecture: Architecture,
+    /// Blocks of attention and feed-forward.
+    pub layers: u32,
+    /// Length of a token's vector.
+    pub hidden: u32,
+    /// Query heads.
+    pub heads: u32,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: u32,
+    /// Length of one head's vector; even.
+    pub head_dim: u32,
+    /// Length of the feed-forward's inner vector.
+    pub feed_forward: u32,
+    /// Most tokens of prompt and answer together.
+    pub context: u32,
+    /// Base of the rotary angles.
+    pub rope_base: f32,
+    /// What is added under the root of the norms.
+    pub norm_epsilon: f32,
+    /// Layout of all matrices but the next two.
+    pub weights: TensorType,
+    /// Layout of the token embedding.
+    pub embedding: TensorType,
+    /// Layout of the output matrix; `None` if the embedding serves for it too.
+    pub output: Option<TensorType>,
+    /// What the weights are drawn from.
+    pub seed: u64,
+}
+
+impl TinyModel {
+    /// Two layers, separate output, F32.
+    pub fn qwen2() -> Self {
+        Self {
+            architecture: Architecture::Qwen2,
+            layers: 2,
+            hidden: 64,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 16,
+            feed_forward: 96,
+            context: 512,
+            rope_base: 1_000_000.0,
+            norm_epsilon: 1e-6,
+            weights: TensorType::F32,
+            embedding: TensorType::F32,
+            output: Some(TensorType::F32),
+            seed: 1,
+        }
+    }
+
+    /// Two layers, tied output, heads wider than their share of the hidden vector, F32.
+    pub fn qwen3() -> Self {
+        Self { architecture: Architecture::Qwen3, head_dim: 32, output: None, seed: 2, ..Self::qwen2() }
+    }
+
+    /// The same model with every matrix in layout `kind`. Widths grow to whole blocks.
+    #[must_use]
+    pub fn quantized(mut self, kind: TensorType) -> Self {
+        let block = kind.block().map_or(1, |(elements, _)| elements as u32);
+        self.hidden = self.hidden.next_multiple_of(block);
+        self.feed_forward = self.feed_forward.next_multiple_of(block);
+        // The attention output's rows are all heads side by side.
+        while !(self.heads * self.head_dim).is_multiple_of(block) {
+            self.head_dim *= 2;
+        }
+        (self.weights, self.embedding) = (kind, kind);
+        self.output = self.output.map(|_| kind);
+        self
+    }
+
+    /// Metadata and tensors, to be changed or written.
+    pub fn parts(&self) -> Parts {
+        let vocabulary = vocabulary::vocabulary(self.architecture);
+        let tensors = weights::tensors(self, vocabulary.tokens.len() as u32);
+        Parts { metadata: self.metadata(vocabulary), tensors }
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.parts().bytes()
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        std::fs::write(path, self.bytes())
+    }
+
+    /// In the order and with the types of published files.
+    fn metadata(&self, vocabulary: vocabulary::Vocabulary) -> Vec<(String, Value)> {
+        let name = self.architecture.name();
+        let mut all: Vec<(String, Value)> = Vec::new();
+        let mut put = |key: &str, value: Value| all.push((key.to_owned(), value));
+        put("general.architecture", name.into());
+        put("general.type", "model".into());
+        put("general.name", format!("Tiny {name}").as_str().into());
+        put("general.size_label", "tiny".into());
+        put(&format!("{name}.block_count"), self.layers.into());
+        put(&format!("{name}.context_length"), self.context.into());
+        put(&format!("{name}.embedding_length"), self.hidden.into());
+        put(&format!("{name}.feed_forward_length"), self.feed_forward.into());
+        put(&format!("{name}.attention.head_count"), self.heads.into());
+        put(&format!("{name}.attention.head_count_kv"), self.kv_heads.into());
+        put(&format!("{name}.rope.freq_base"), self.rope_base.into());
+        put(&format!("{name}.attention.layer_norm_rms_epsilon"), self.norm_epsilon.into());
+        if self.architecture == Architecture::Qwen3 || self.head_dim * self.heads != self.hidden {
+            put(&format!("{name}.attention.key_length"), self.head_dim.into());
+            put(&format!("{name}.attention.value_length"), self.head_dim.into());
+        }
+        put("general.file_type", 0u32.into());
+        put("tokenizer.ggml.model", "gpt2".into());
+        put("tokenizer.ggml.pre", "qwen2".into());
+        let id = |text: &str| {
+            let at = vocabulary.tokens.iter().position(|token| token == text);
+            Value::U32(at.expect("every tiny vocabulary has Qwen's special tokens") as u32)
+        };
+        let (end, text_end) = (id("<|im_end|>"), id("<|endoftext|>"));
+        put("tokenizer.ggml.tokens", vocabulary.tokens.iter().collect::<Array>().into());
+        put("tokenizer.ggml.token_type", Array::I32(vocabulary.kinds).into());
+        put("tokenizer.ggml.merges", vocabulary.merges.iter().collect::<Array>().into());
+        put("tokenizer.ggml.eos_token_id", end);
+        put("tokenizer.ggml.padding_token_id", text_end.clone());
+        put("tokenizer.ggml.bos_token_id", text_end);
+        put("tokenizer.ggml.add_bos_token", false.into());
+        put("tokenizer.chat_template", template::chat_template(self.architecture).as_str().into());
+        put("general.quantization_version", 2u32.into());
+        all
+    }
+}
+
+/// A model file taken apart, so that a test can break it.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Keys and values in the file's order.
+    pub metadata: Vec<(String, Value)>,
+    /// Tensors in the file's order.
+    pub tensors: Vec<Tensor>,
+}
+
+/// One tensor with its bytes.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Name in the file.
+    pub name: String,
+    /// Innermost first.
+    pub dims: Vec<u64>,
+    /// Layout of the bytes.
+    pub kind: TensorType,
+    /// The data; as long as `dims` and `kind` ask for.
+    pub bytes: Vec<u8>,
+}
+
+impl Parts {
+    /// Sets a metadata entry, new or not.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.metadata.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = value,
+            None => self.metadata.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Takes a metadata entry away.
+    ///
+    /// # Panics
+    /// If there is none of that key.
+    pub fn remove(&mut self, key: &str) -> Value {
+        let at = self.metadata.iter().position(|(name, _)| name == key);
+        self.metadata.remove(at.unwrap_or_else(|| panic!("the tiny model has no `{key}`"))).1
+    }
+
+    /// A metadata array of texts, to be changed and [`set`](Self::set) again.
+    ///
+    /// # Panics
+    /// If `key` is not one.
+    pub fn strings(&self, key: &str) -> Vec<String> {
+        match self.metadata.iter().find(|(name, _)| name == key) {
+            Some((_, Value::Array(Array::Strings(texts)))) => texts.iter().map(str::to_owned).collect(),
+            other => panic!("`{key}` is not an array of strings but {other:?}"),
+        }
+    }
+
+    /// A tensor.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn tensor(&mut self, name: &str) -> &mut Tensor {
+        let tensor = self.tensors.iter_mut().find(|tensor| tensor.name == name);
+        tensor.unwrap_or_else(|| panic!("the tiny model has no tensor `{name}`"))
+    }
+
+    /// Replaces a tensor by one of another shape or layout, all its bytes 0.
+    ///
+    /// # Panics
+    /// If there is none of that name, or the shape is impossible.
+    pub fn reshape(&mut self, name: &str, dims: &[u64], kind: TensorType) {
+        let len = kind.byte_len(dims).expect("a possible shape").expect("a layout of known size");
+        let bytes = vec![0; len as usize];
+        *self.tensor(name) = Tensor { name: name.to_owned(), dims: dims.to_vec(), kind, bytes };
+    }
+
+    /// Takes a tensor away.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn remove_tensor(&mut self, name: &str) {
+        let before = self.tensors.len();
+        self.tensors.retain(|tensor| tensor.name != name);
+        assert!(self.tensors.len() < before, "the tiny model has no tensor `{name}`");
+    }
+
+    /// The file.
+    ///
+    /// # Panics
+    /// If a tensor's bytes do not fit its shape.
+    pub fn bytes(self) -> Vec<u8> {
+        let write = || -> Result<GgufWriter, Error> {
+            let mut file = GgufWriter::new();
+            for (key, value) in self.metadata {
+                file.metadata(&key, value);
+            }
+            for Tensor { name, dims, kind, bytes } in self.tensors {
+                file.tensor(&name, &dims, kind, bytes)?;
+            }
+            Ok(file)
+        };
+        let mut bytes = Vec::new();
+        write().expect("shapes and bytes agree").finish(&mut bytes).expect("memory takes everything");
+        bytes
+    }
+}
