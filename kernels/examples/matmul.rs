@@ -1,5 +1,5 @@
 //! Speed of matrix products: `matmul [isa] [threads] [layout…] [m=1,8,…]`. Checks its answers
-//! first.
+//! first. With `f32` among the layouts: activations as floats.
 //!
 //! GOP/s counts a multiplication and an addition each; GB/s is the weights, once per product.
 
@@ -32,7 +32,14 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let isa = args.first().map_or(Isa::detect(), |name| name.parse().expect("an instruction set"));
     let threads = args.get(1).map_or(2, |n| n.parse().expect("a number of threads"));
-    let (batches, only): (Vec<&String>, Vec<&String>) = args.iter().skip(2).partition(|arg| arg.starts_with("m="));
+    let (batches, mut only): (Vec<&String>, Vec<&String>) = args.iter().skip(2).partition(|arg| arg.starts_with("m="));
+    let precision = match only.iter().position(|name| *name == "f32") {
+        Some(at) => {
+            only.remove(at);
+            Precision::F32
+        }
+        None => Precision::Int8,
+    };
     let batches: Vec<usize> = batches.first().map_or(vec![1, 2, 4, 8, 16, 128, 512], |list| {
         list[2..].split(',').map(|m| m.parse().expect("a number of rows")).collect()
     });
@@ -57,7 +64,7 @@ fn main() {
             if (8..20).contains(&m) && rows < 100_000 {
                 check(&scalar, &fast, layout, rows, cols, &bytes, &x);
             }
-            let quantize = time(|| fast.quantize(&x, cols, Precision::Int8, &mut acts));
+            let quantize = time(|| fast.quantize(&x, cols, precision, &mut acts));
             // A model's weights do not stay in the cache from one step to the next.
             let copies = (256 << 20) / bytes.len().max(1 << 20);
             let others: Vec<_> = (0..if m <= 16 { copies.clamp(1, 64) } else { 1 }).map(|_| bytes.clone()).collect();

@@ -137,7 +137,7 @@ impl Compute {
             assert_eq!(cols, x.cols, "columns of the weights and of the activations");
             assert_eq!(out.len(), x.rows * rows, "{} outputs of {rows} rows", x.rows);
             tiles += weights.tiles();
-            *slot = Some((*weights, Output { rows, to: Parted::new(out) }));
+            *slot = Some((*weights, Output::new(rows, Parted::new(out))));
         }
         if x.rows == 0 {
             return;
@@ -179,7 +179,11 @@ pub(crate) struct Output<'a> {
     to: Parted<'a, f32>,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    pub(crate) fn new(rows: usize, to: Parted<'a, f32>) -> Self {
+        Self { rows, to }
+    }
+
     /// The outputs of one tile for one row of activations; 16 except in a matrix's last tile.
     ///
     /// # Safety

@@ -82,7 +82,24 @@ impl Sub {
 }
 
 /// Some tiles of `out = acts · weightsᵀ`.
+///
+/// `mul_add` is a call where the instruction is not known to be there, and everything here waits
+/// for it; so the same text is compiled twice.
 pub(crate) fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "fma,avx2")]
+        fn with_fma(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+            define_tiles(weights, acts, tiles, out);
+        }
+        // SAFETY: the CPU has both, as just asked.
+        return unsafe { with_fma(weights, acts, tiles, out) };
+    }
+    define_tiles(weights, acts, tiles, out);
+}
+
+#[inline(always)]
+fn define_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
     let floats = weights.layout().is_float() || acts.precision == Precision::F32;
     for tile in tiles {
         let mut col = 0;
@@ -104,6 +121,7 @@ pub(crate) fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize
     }
 }
 
+#[inline(always)]
 fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
     let layout = weights.layout();
     let subs = unit_elems(layout) / BLOCK;
@@ -135,6 +153,7 @@ fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mu
     }
 }
 
+#[inline(always)]
 fn float_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
     let mut w = [[0.0; TILE]; BLOCK];
     let mut x = [0.0; BLOCK];
@@ -154,7 +173,7 @@ fn float_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &
 
 /// Columns of a tile as floats, from a multiple of 32 on; at most as many as `out` has.
 #[inline(always)]
-pub(crate) fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
+fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
     let unit_len = unit_bytes(layout);
     if layout.is_float() {
         let units = tile[from * unit_len..].chunks_exact(unit_len);
@@ -183,6 +202,40 @@ pub(crate) fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mu
                     Some(min) => scale * q + min[r],
                     None => scale * q,
                 };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::Parted;
+    use crate::{AlignedBytes, Compute, Isa, pack, packed_len};
+
+    #[test]
+    fn the_text_means_the_same_with_and_without_the_instruction() {
+        for layout in Layout::ALL {
+            let (rows, cols, m) = (20, 256, 3);
+            let mut file = vec![0; rows * layout.row_bytes(cols).unwrap()];
+            for (i, byte) in file.iter_mut().enumerate() {
+                // Keeps exponents of floats below the one of infinity.
+                *byte = (i * 89 + i / 7) as u8 & 0x3b;
+            }
+            let mut bytes = AlignedBytes::zeroed(packed_len(layout, rows, cols));
+            pack(layout, rows, cols, &file, &mut bytes);
+            let weights = Matrix::new(layout, rows, cols, &bytes);
+            let x: Vec<f32> = (0..m * cols).map(|i| (i * 37 % 101) as f32 - 50.3).collect();
+            for precision in [Precision::Int8, Precision::F32] {
+                let mut acts = Acts::new();
+                let compute = Compute::new(Isa::Scalar, std::num::NonZeroUsize::MIN);
+                compute.quantize(&x, cols, precision, &mut acts);
+                let [plain, chosen] = [define_tiles, matmul_tiles].map(|tiles| {
+                    let mut out = vec![0.0; m * rows];
+                    tiles(&weights, &acts, 0..2, &Output::new(rows, Parted::new(&mut out)));
+                    out.iter().map(|y| y.to_bits()).collect::<Vec<_>>()
+                });
+                assert_eq!(plain, chosen, "{layout} {precision:?}");
             }
         }
     }

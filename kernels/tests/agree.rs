@@ -8,7 +8,7 @@ use common::{Random, matrix, packed, weights};
 use qwenda_kernels::{Acts, Compute, Isa, Layout, Precision, dequantize};
 
 fn compute(isa: Isa, threads: usize) -> Compute {
-    Compute::new(isa, NonZeroUsize::new(threads).unwrap())
+    Compute::new(isa, NonZeroUsize::new(threads).expect("at least one thread"))
 }
 
 fn activations(m: usize, cols: usize, random: &mut Random) -> Vec<f32> {

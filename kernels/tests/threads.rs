@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use qwenda_kernels::{Compute, Isa};
 
 fn compute(threads: usize) -> Compute {
-    Compute::new(Isa::Scalar, NonZeroUsize::new(threads).unwrap())
+    Compute::new(Isa::Scalar, NonZeroUsize::new(threads).expect("at least one thread"))
 }
 
 fn counted(compute: &Compute, chunks: usize) {

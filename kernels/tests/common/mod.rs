@@ -38,7 +38,7 @@ pub(crate) fn weights(
     random: &mut Random,
     mut ints: impl FnMut(&mut Random) -> u8,
 ) -> Vec<u8> {
-    let row_bytes = layout.row_bytes(cols).unwrap();
+    let row_bytes = layout.row_bytes(cols).expect("whole blocks");
     let mut bytes = vec![0; rows * row_bytes];
     if layout.is_float() {
         for element in bytes.chunks_exact_mut(layout.block_bytes()) {

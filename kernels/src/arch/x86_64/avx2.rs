@@ -142,40 +142,73 @@ impl Variant for Avx2 {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn floats<const L: u8, const C: usize>(w: &[u8], x: &[&[f32]; C], sums: &mut Sums<C>) {
-        let layout = layout_of(L);
-        let n = w.len() / unit_bytes(layout);
-        assert!(x.iter().all(|x| x.len() == n), "{n} columns");
-        let mut acc = load_sums(sums);
-        // Eight rows at a time: all accumulators fit the registers.
-        for (half, acc) in acc.iter_mut().enumerate() {
-            for (k, unit) in w.chunks_exact(unit_bytes(layout)).enumerate() {
-                let unit = unit.as_ptr();
-                // SAFETY: a unit is 16 elements of the layout, of which this is one half.
-                let w = unsafe {
-                    match layout {
-                        Layout::F32 => _mm256_loadu_ps(unit.add(half * 32).cast()),
-                        Layout::F16 => _mm256_cvtph_ps(_mm_loadu_si128(unit.add(half * 16).cast())),
-                        _ => {
-                            let upper = _mm_loadu_si128(unit.add(half * 16).cast());
-                            let upper = _mm256_cvtepu16_epi32(upper);
-                            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(upper))
+    unsafe fn floats<const L: u8, const C: usize, const T: usize>(
+        w: [&[u8]; T],
+        x: &[&[f32]; C],
+        sums: &mut [Sums<C>; T],
+    ) {
+        let unit = unit_bytes(layout_of(L));
+        let n = w[0].len() / unit;
+        assert!(w.iter().all(|w| w.len() == n * unit) && x.iter().all(|x| x.len() == n), "{n} columns");
+        let mut acc: [_; T] = std::array::from_fn(|t| load_sums(&sums[t]));
+        // Eight rows of a tile at a time: all accumulators fit the registers.
+        for half in 0..2 {
+            for k in 0..n {
+                // SAFETY: every tile has `n` units, and every row has `n` values.
+                unsafe {
+                    let w: [_; T] = std::array::from_fn(|t| load_floats::<L>(w[t].as_ptr().add(k * unit), half));
+                    for c in 0..C {
+                        let x = _mm256_set1_ps(*x[c].get_unchecked(k));
+                        for t in 0..T {
+                            acc[t][half][c] = _mm256_fmadd_ps(w[t], x, acc[t][half][c]);
                         }
                     }
-                };
-                for c in 0..C {
-                    // SAFETY: every row has `n` values.
-                    let x = unsafe { *x[c].get_unchecked(k) };
-                    acc[c] = _mm256_fmadd_ps(w, _mm256_set1_ps(x), acc[c]);
                 }
             }
         }
-        store_sums(&acc, sums);
+        for (acc, sums) in acc.iter().zip(sums) {
+            store_sums(acc, sums);
+        }
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn dequantize(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
-        crate::scalar::dequantize_tile(layout, tile, from, out);
+    unsafe fn dequantize<const L: u8>(tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
+        let layout = layout_of(L);
+        let (unit_len, subs) = (unit_bytes(layout), unit_elems(layout) / BLOCK);
+        let offset = _mm256_set1_epi32(match layout {
+            Layout::Q4_0 => 8,
+            Layout::Q5_0 => 16,
+            Layout::Q6K => 32,
+            _ => 0,
+        });
+        for (i, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            let at = from / BLOCK + i;
+            let unit = &tile[at / subs * unit_len..][..unit_len];
+            for half in 0..2 {
+                // SAFETY: a whole unit, and one of its sub-blocks.
+                let w = unsafe { unpack::<L>(unit.as_ptr(), at % subs, half) };
+                for (k, out) in out.iter_mut().enumerate() {
+                    // A row's four columns are the bytes of one lane, lowest first. Moving one to
+                    // the top and back down keeps the sign of `Q8_0`.
+                    let q = _mm256_sllv_epi32(w.q[k / 4], _mm256_set1_epi32(24 - k as i32 % 4 * 8));
+                    let q = match layout {
+                        Layout::Q8_0 => _mm256_srai_epi32::<24>(q),
+                        _ => _mm256_sub_epi32(_mm256_srli_epi32::<24>(q), offset),
+                    };
+                    let scale = match layout {
+                        Layout::Q6K => {
+                            let scale = _mm256_srai_epi32::<16>(w.halves[k / 16]);
+                            _mm256_mul_ps(w.scale, _mm256_cvtepi32_ps(scale))
+                        }
+                        _ => w.scale,
+                    };
+                    let value = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(q));
+                    let value = if has_min(L) { _mm256_add_ps(value, w.min) } else { value };
+                    // SAFETY: half of 16 floats.
+                    unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(half * 8), value) };
+                }
+            }
+        }
     }
 }
 
@@ -194,6 +227,26 @@ fn store_sums<const C: usize>(acc: &[[__m256; C]; 2], sums: &mut Sums<C>) {
         for (acc, sums) in acc.iter().zip(&mut *sums) {
             // SAFETY: 16 floats, of which a half is 8.
             unsafe { _mm256_storeu_ps(sums.as_mut_ptr().add(half * 8), *acc) };
+        }
+    }
+}
+
+/// Eight floats of one column.
+///
+/// # Safety
+/// `unit` must point to 16 elements of the layout, one of floats; `half` is 0 or 1.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn load_floats<const L: u8>(unit: *const u8, half: usize) -> __m256 {
+    // SAFETY: that many bytes are there, says the caller.
+    unsafe {
+        match layout_of(L) {
+            Layout::F32 => _mm256_loadu_ps(unit.add(half * 32).cast()),
+            Layout::F16 => _mm256_cvtph_ps(_mm_loadu_si128(unit.add(half * 16).cast())),
+            _ => {
+                let upper = _mm256_cvtepu16_epi32(_mm_loadu_si128(unit.add(half * 16).cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(upper))
+            }
         }
     }
 }

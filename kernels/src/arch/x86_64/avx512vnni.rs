@@ -111,35 +111,62 @@ impl Variant for Avx512Vnni {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn floats<const L: u8, const C: usize>(w: &[u8], x: &[&[f32]; C], sums: &mut Sums<C>) {
-        let layout = layout_of(L);
-        let n = w.len() / unit_bytes(layout);
-        assert!(x.iter().all(|x| x.len() == n), "{n} columns");
-        let mut acc = load_sums(sums);
-        for (k, unit) in w.chunks_exact(unit_bytes(layout)).enumerate() {
-            // SAFETY: a unit is 16 elements of the layout.
-            let w = unsafe {
-                match layout {
-                    Layout::F32 => _mm512_loadu_ps(unit.as_ptr().cast()),
-                    Layout::F16 => _mm512_cvtph_ps(_mm256_loadu_si256(unit.as_ptr().cast())),
-                    _ => {
-                        let upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(unit.as_ptr().cast()));
-                        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(upper))
+    unsafe fn floats<const L: u8, const C: usize, const T: usize>(
+        w: [&[u8]; T],
+        x: &[&[f32]; C],
+        sums: &mut [Sums<C>; T],
+    ) {
+        let unit = unit_bytes(layout_of(L));
+        let n = w[0].len() / unit;
+        assert!(w.iter().all(|w| w.len() == n * unit) && x.iter().all(|x| x.len() == n), "{n} columns");
+        let mut acc: [_; T] = std::array::from_fn(|t| load_sums(&sums[t]));
+        for k in 0..n {
+            // SAFETY: every tile has `n` units, and every row has `n` values.
+            unsafe {
+                let w: [_; T] = std::array::from_fn(|t| load_floats::<L>(w[t].as_ptr().add(k * unit)));
+                for c in 0..C {
+                    let x = _mm512_set1_ps(*x[c].get_unchecked(k));
+                    for t in 0..T {
+                        acc[t][c] = _mm512_fmadd_ps(w[t], x, acc[t][c]);
                     }
                 }
-            };
-            for c in 0..C {
-                // SAFETY: every row has `n` values.
-                let x = unsafe { *x[c].get_unchecked(k) };
-                acc[c] = _mm512_fmadd_ps(w, _mm512_set1_ps(x), acc[c]);
             }
         }
-        store_sums(&acc, sums);
+        for (acc, sums) in acc.iter().zip(sums) {
+            store_sums(acc, sums);
+        }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn dequantize(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
-        crate::scalar::dequantize_tile(layout, tile, from, out);
+    unsafe fn dequantize<const L: u8>(tile: &[u8], from: usize, out: &mut [[f32; TILE]]) {
+        let layout = layout_of(L);
+        let (unit_len, subs) = (unit_bytes(layout), unit_elems(layout) / BLOCK);
+        let offset = _mm512_set1_epi32(match layout {
+            Layout::Q4_0 => 8,
+            Layout::Q5_0 => 16,
+            Layout::Q6K => 32,
+            Layout::Q8_0 => 128,
+            _ => 0,
+        });
+        for (i, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            let at = from / BLOCK + i;
+            let unit = &tile[at / subs * unit_len..][..unit_len];
+            // SAFETY: a whole unit, and one of its sub-blocks.
+            let w = unsafe { unpack::<L>(unit.as_ptr(), at % subs) };
+            for (k, out) in out.iter_mut().enumerate() {
+                // A row's four columns are the bytes of one lane, lowest first.
+                let q = _mm512_srlv_epi32(w.q[k / 4], _mm512_set1_epi32(k as i32 % 4 * 8));
+                let q = _mm512_sub_epi32(_mm512_and_si512(q, _mm512_set1_epi32(255)), offset);
+                let scale = match layout {
+                    Layout::Q6K => _mm512_mul_ps(w.scale, _mm512_cvtepi32_ps(w.halves[k / 16])),
+                    _ => w.scale,
+                };
+                let value = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(q));
+                let value = if has_min(L) { _mm512_add_ps(value, w.min) } else { value };
+                // SAFETY: 16 floats.
+                unsafe { _mm512_storeu_ps(out.as_mut_ptr(), value) };
+            }
+        }
     }
 }
 
@@ -156,6 +183,26 @@ fn store_sums<const C: usize>(acc: &[__m512; C], sums: &mut Sums<C>) {
     for (acc, sums) in acc.iter().zip(sums) {
         // SAFETY: 16 floats.
         unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), *acc) };
+    }
+}
+
+/// 16 floats of one column.
+///
+/// # Safety
+/// `unit` must point to 16 elements of the layout, one of floats.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn load_floats<const L: u8>(unit: *const u8) -> __m512 {
+    // SAFETY: that many bytes are there, says the caller.
+    unsafe {
+        match layout_of(L) {
+            Layout::F32 => _mm512_loadu_ps(unit.cast()),
+            Layout::F16 => _mm512_cvtph_ps(_mm256_loadu_si256(unit.cast())),
+            _ => {
+                let upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(unit.cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(upper))
+            }
+        }
     }
 }
 

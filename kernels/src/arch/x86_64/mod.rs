@@ -22,8 +22,12 @@ const DIRECT: usize = 16;
 const PANEL: usize = 32;
 /// Rows of activations whose panel should stay in the second cache: 2 KiB each.
 const RESIDENT: usize = 128;
-/// Columns of a panel of floats: 8 KiB.
-const FLOAT_PANEL: usize = 128;
+/// Columns of a panel of floats: 16 KiB.
+const FLOAT_PANEL: usize = 256;
+/// Tiles of floats worked on together when there are at most [`FLOAT_FEW`] rows of activations:
+/// one accumulator alone would wait for itself.
+const FLOAT_TILES: usize = 4;
+const FLOAT_FEW: usize = 4;
 
 /// How far ahead of its use the stream of weights is asked for, in bytes.
 const AHEAD: usize = 3 * 1024;
@@ -64,11 +68,15 @@ trait Variant {
     /// Adds unpacked blocks times `C` rows of activations.
     unsafe fn panel<const L: u8, const C: usize>(w: &[Unpacked], x: &Bunches<'_>, sums: &mut Sums<C>);
 
-    /// Adds columns of a packed tile of floats times `C` rows of as many floats each.
-    unsafe fn floats<const L: u8, const C: usize>(w: &[u8], x: &[&[f32]; C], sums: &mut Sums<C>);
+    /// Adds columns of `T` packed tiles of floats times `C` rows of as many floats each.
+    unsafe fn floats<const L: u8, const C: usize, const T: usize>(
+        w: [&[u8]; T],
+        x: &[&[f32]; C],
+        sums: &mut [Sums<C>; T],
+    );
 
     /// [`dequantize_tile`](crate::scalar::dequantize_tile), faster.
-    unsafe fn dequantize(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TILE]]);
+    unsafe fn dequantize<const L: u8>(tile: &[u8], from: usize, out: &mut [[f32; TILE]]);
 }
 
 const fn layout_of(l: u8) -> Layout {
@@ -216,40 +224,85 @@ unsafe fn panel_tiles<V: Variant, const L: u8>(
 /// # Safety
 /// As `matmul_tiles`.
 unsafe fn float_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
-    let (layout, cols) = (weights.layout(), weights.cols());
-    let mut panel = [[0.0_f32; TILE]; FLOAT_PANEL];
-    let mut copies = [[0.0_f32; FLOAT_PANEL]; COLUMNS];
-    for from in (0..cols).step_by(FLOAT_PANEL) {
-        let n = FLOAT_PANEL.min(cols - from);
-        for tile in tiles.clone() {
-            let bytes = weights.tile(tile);
-            let (layout, w) = if layout.is_float() {
-                let unit = unit_bytes(layout);
-                (layout, &bytes[from * unit..][..n * unit])
+    let layout = weights.layout();
+    let unit = unit_bytes(layout);
+    let mut panel = [[0.0; TILE]; FLOAT_PANEL];
+    let mut x = FloatRows { row: 0, rows: 0, from: 0, cols: 0, values: [[0.0; FLOAT_PANEL]; COLUMNS] };
+    for from in (0..weights.cols()).step_by(FLOAT_PANEL) {
+        let n = FLOAT_PANEL.min(weights.cols() - from);
+        // SAFETY: handed on.
+        unsafe {
+            if layout.is_float() {
+                let columns = |tile| &weights.tile(tile)[from * unit..][..n * unit];
+                for row in (0..acts.rows).step_by(COLUMNS) {
+                    x.copy(acts, row, from, n);
+                    let mut tile = tiles.start;
+                    while x.rows <= FLOAT_FEW && tiles.end - tile >= FLOAT_TILES {
+                        let w: [_; FLOAT_TILES] = std::array::from_fn(|i| columns(tile + i));
+                        float_rows::<V, FLOAT_TILES>(layout, w, &x, tile, out);
+                        tile += FLOAT_TILES;
+                    }
+                    for tile in tile..tiles.end {
+                        float_rows::<V, 1>(layout, [columns(tile)], &x, tile, out);
+                    }
+                }
             } else {
-                // SAFETY: handed on.
-                unsafe { V::dequantize(layout, bytes, from, &mut panel[..n]) };
-                (Layout::F32, as_bytes(&panel[..n]))
-            };
-            for row in (0..acts.rows).step_by(COLUMNS) {
-                with_columns!(COLUMNS.min(acts.rows - row), C => {
-                    for (c, copy) in copies[..C].iter_mut().enumerate() {
-                        acts.floats(row + c, from, &mut copy[..n]);
-                    }
-                    let x: [&[f32]; C] = std::array::from_fn(|c| &copies[c][..n]);
-                    let mut sums = [[0.0; TILE]; C];
-                    if from > 0 {
-                        load(out, tile, row, &mut sums);
-                    }
-                    with_layout!(layout, [F32, F16, BF16], L => {
-                        // SAFETY: handed on.
-                        unsafe { V::floats::<L, C>(w, &x, &mut sums) }
+                for tile in tiles.clone() {
+                    with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K], L => {
+                        V::dequantize::<L>(weights.tile(tile), from, &mut panel[..n]);
                     });
-                    store(out, tile, row, &sums);
-                });
+                    for row in (0..acts.rows).step_by(COLUMNS) {
+                        x.copy(acts, row, from, n);
+                        float_rows::<V, 1>(Layout::F32, [as_bytes(&panel[..n])], &x, tile, out);
+                    }
+                }
             }
         }
     }
+}
+
+/// Some columns of some rows of activations, as floats.
+struct FloatRows {
+    row: usize,
+    rows: usize,
+    from: usize,
+    cols: usize,
+    values: [[f32; FLOAT_PANEL]; COLUMNS],
+}
+
+impl FloatRows {
+    fn copy(&mut self, acts: &Acts, row: usize, from: usize, cols: usize) {
+        (self.row, self.from, self.cols) = (row, from, cols);
+        self.rows = COLUMNS.min(acts.rows - row);
+        for (i, values) in self.values[..self.rows].iter_mut().enumerate() {
+            acts.floats(row + i, from, &mut values[..cols]);
+        }
+    }
+}
+
+/// Adds `x` times the same columns `w` of `T` tiles from `tile` on.
+///
+/// # Safety
+/// As `matmul_tiles`.
+unsafe fn float_rows<V: Variant, const T: usize>(
+    layout: Layout,
+    w: [&[u8]; T],
+    x: &FloatRows,
+    tile: usize,
+    out: &Output<'_>,
+) {
+    with_columns!(x.rows, C => {
+        let rows: [&[f32]; C] = std::array::from_fn(|c| &x.values[c][..x.cols]);
+        let mut sums = [[[0.0; TILE]; C]; T];
+        if x.from > 0 {
+            sums.iter_mut().enumerate().for_each(|(t, sums)| load(out, tile + t, x.row, sums));
+        }
+        with_layout!(layout, [F32, F16, BF16], L => {
+            // SAFETY: handed on.
+            unsafe { V::floats::<L, C, T>(w, &rows, &mut sums) }
+        });
+        sums.iter().enumerate().for_each(|(t, sums)| store(out, tile + t, x.row, sums));
+    });
 }
 
 fn as_bytes(floats: &[[f32; TILE]]) -> &[u8] {
