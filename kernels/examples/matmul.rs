@@ -2,6 +2,7 @@
 //! first. With `f32` among the layouts: activations as floats.
 //!
 //! GOP/s counts a multiplication and an addition each; GB/s is the weights, once per product.
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -53,7 +54,10 @@ fn main() {
             continue;
         }
         let file = weights(layout, rows, cols, &mut random, |r| r.bits() as u8);
+        let start = Instant::now();
         let bytes = packed(layout, rows, cols, &file);
+        let rate = file.len() as f64 / start.elapsed().as_secs_f64() / 1e9;
+        println!("{layout}: one thread packs {rate:.2} GB/s");
         for &m in &batches {
             if m > 16 && rows > 100_000 {
                 continue;

@@ -42,7 +42,7 @@ struct Weights {
 
 /// How many `vpmaddubsw` of this layout's integers an i16 holds the sum of.
 ///
-/// One is at most 2 * 127 * the largest integer: 15, 31, 63, 128.
+/// One is at most 2 * 127 * the [`largest`] integer.
 const fn in_i16(l: u8) -> usize {
     match layout_of(l) {
         Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => 8,
@@ -52,8 +52,23 @@ const fn in_i16(l: u8) -> usize {
     }
 }
 
-const _: () = assert!(8 * 2 * 127 * 15 < 32768 && 4 * 2 * 127 * 31 < 32768);
-const _: () = assert!(2 * 2 * 127 * 63 < 32768 && 2 * 127 * 128 < 32768);
+/// The largest magnitude of an integer as it is multiplied.
+const fn largest(l: u8) -> usize {
+    match layout_of(l) {
+        Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => 15,
+        Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => 31,
+        Layout::Q6K => 63,
+        _ => 128,
+    }
+}
+
+const _: () = {
+    let mut l = 0;
+    while l < Layout::ALL.len() as u8 {
+        assert!(in_i16(l) * 2 * 127 * largest(l) <= i16::MAX as usize);
+        l += 1;
+    }
+};
 
 const fn has_min(l: u8) -> bool {
     matches!(layout_of(l), Layout::Q4_1 | Layout::Q5_1 | Layout::Q4K | Layout::Q5K)
@@ -152,6 +167,7 @@ impl Variant for Avx2 {
         assert!(w.iter().all(|w| w.len() == n * unit) && x.iter().all(|x| x.len() == n), "{n} columns");
         let mut acc: [_; T] = std::array::from_fn(|t| load_sums(&sums[t]));
         // Eight rows of a tile at a time: all accumulators fit the registers.
+        #[expect(clippy::needless_range_loop, reason = "what is loaded depends on `half` too")]
         for half in 0..2 {
             for k in 0..n {
                 // SAFETY: every tile has `n` units, and every row has `n` values.
@@ -345,7 +361,7 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
 #[inline(always)]
 fn opaque<T>(mut address: *const T) -> *const T {
     // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) address, options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("/* {0} */", inout(reg) address, options(readonly, nostack, preserves_flags)) };
     address
 }
 
@@ -356,7 +372,7 @@ fn opaque<T>(mut address: *const T) -> *const T {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, block: usize, acc: &mut [__m256; C]) {
-    for c in 0..C {
+    for (c, acc) in acc.iter_mut().enumerate() {
         // SAFETY: the caller says that the block is there.
         let x = unsafe { &*opaque(block_at::<C>(x, block, c)) };
         let pairs = |g: usize| {
@@ -390,9 +406,9 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, w.halves[from / 4]));
         }
         let scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(x.scale));
-        acc[c] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum), acc[c]);
+        *acc = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum), *acc);
         if has_min(L) {
-            acc[c] = _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.scaled_sum), acc[c]);
+            *acc = _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.scaled_sum), *acc);
         }
     }
 }

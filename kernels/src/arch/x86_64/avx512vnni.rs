@@ -298,7 +298,7 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize) -> Weights {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, block: usize, acc: &mut [__m512; C]) {
-    for c in 0..C {
+    for (c, acc) in acc.iter_mut().enumerate() {
         // SAFETY: the caller says that the block is there.
         let x = unsafe { &*block_at::<C>(x, block, c) };
         let group = |g: usize| {
@@ -324,9 +324,9 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             sum
         };
         let scale = _mm512_mul_ps(w.scale, _mm512_set1_ps(x.scale));
-        acc[c] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), acc[c]);
+        *acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), *acc);
         if has_min(L) {
-            acc[c] = _mm512_fmadd_ps(w.min, _mm512_set1_ps(x.scaled_sum), acc[c]);
+            *acc = _mm512_fmadd_ps(w.min, _mm512_set1_ps(x.scaled_sum), *acc);
         }
     }
 }

@@ -29,6 +29,9 @@ const FLOAT_PANEL: usize = 256;
 const FLOAT_TILES: usize = 4;
 const FLOAT_FEW: usize = 4;
 
+// Only the last rows of a product are a bunch that is not whole.
+const _: () = assert!(RESIDENT.is_multiple_of(COLUMNS) && COLUMNS.is_multiple_of(BUNCH));
+
 /// How far ahead of its use the stream of weights is asked for, in bytes.
 const AHEAD: usize = 3 * 1024;
 
