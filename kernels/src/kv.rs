@@ -4,6 +4,8 @@
 //! sixteen lanes of a score are sixteen positions, and its values are not (`[32][head_dim]`), so
 //! that sixteen lanes of the output are sixteen dimensions. Which page belongs to whom is the
 //! caller's business; a page's memory comes into being when it is first written.
+//!
+//! [`KvStore::exact`] keeps single precision in the same order instead, for checking a model.
 
 use half::f16;
 
@@ -32,6 +34,8 @@ pub struct KvStore {
     layers: usize,
     kv_heads: usize,
     head_dim: usize,
+    /// Whether elements are `f32` rather than halves.
+    exact: bool,
     pages: Vec<Option<Box<[Line]>>>,
 }
 
@@ -46,10 +50,19 @@ impl KvStore {
             head_dim > 0 && head_dim.is_multiple_of(WIDTH),
             "attention wants heads of a multiple of {WIDTH}, not {head_dim}"
         );
-        KvStore { layers, kv_heads, head_dim, pages: (0..pages).map(|_| None).collect() }
+        KvStore { layers, kv_heads, head_dim, exact: false, pages: (0..pages).map(|_| None).collect() }
     }
 
-    /// Memory of one page of such a store, in bytes.
+    /// As [`KvStore::new`], but what is written is kept as it is; takes twice the memory.
+    ///
+    /// # Panics
+    /// As [`KvStore::new`].
+    #[must_use]
+    pub fn exact(layers: usize, kv_heads: usize, head_dim: usize, pages: usize) -> KvStore {
+        KvStore { exact: true, ..KvStore::new(layers, kv_heads, head_dim, pages) }
+    }
+
+    /// Memory of one page of a store of halves, in bytes.
     #[must_use]
     pub fn bytes_per_page(layers: usize, kv_heads: usize, head_dim: usize) -> usize {
         layers * 2 * kv_heads * head_dim * size_of::<Line>()
@@ -90,20 +103,44 @@ impl KvStore {
         self.head_dim
     }
 
+    /// Lines that 32 elements take.
+    fn lines_per_32(&self) -> usize {
+        if self.exact { 2 } else { 1 }
+    }
+
     fn lines_per_page(&self) -> usize {
-        self.layers * 2 * self.kv_heads * self.head_dim
+        self.layers * 2 * self.kv_heads * self.head_dim * self.lines_per_32()
     }
 
     /// Where a head's keys begin in its page; its values begin `kv_heads` heads later.
     fn line(&self, layer: usize, head: usize) -> usize {
-        (layer * 2 * self.kv_heads + head) * self.head_dim
+        (layer * 2 * self.kv_heads + head) * self.head_dim * self.lines_per_32()
+    }
+
+    /// Whether elements are `f32`: then [`Self::head_exact`] reads them, otherwise [`Self::head`].
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// Keys `[head_dim][32]` and values `[32][head_dim]` of one head in one page.
     pub(crate) fn head(&self, layer: usize, page: u32, head: usize) -> (&[u16], &[u16]) {
+        assert!(!self.exact, "these elements are no halves");
+        let (keys, values) = self.head_lines(layer, page, head);
+        (flat(keys), flat(values))
+    }
+
+    /// The same of an exact store.
+    pub(crate) fn head_exact(&self, layer: usize, page: u32, head: usize) -> (&[f32], &[f32]) {
+        assert!(self.exact, "these elements are halves");
+        let (keys, values) = self.head_lines(layer, page, head);
+        (flat_exact(keys), flat_exact(values))
+    }
+
+    fn head_lines(&self, layer: usize, page: u32, head: usize) -> (&[Line], &[Line]) {
         let lines = self.pages[page as usize].as_deref().expect("only positions that were written are attended");
         let (k, v) = (self.line(layer, head), self.line(layer, head + self.kv_heads));
-        (flat(&lines[k..k + self.head_dim]), flat(&lines[v..v + self.head_dim]))
+        let len = self.head_dim * self.lines_per_32();
+        (&lines[k..k + len], &lines[v..v + len])
     }
 }
 
@@ -117,6 +154,16 @@ impl std::fmt::Debug for KvStore {
 fn flat(lines: &[Line]) -> &[u16] {
     // SAFETY: a line is 32 halves and nothing else (`repr(C)`, 64 bytes, alignment 64).
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * PAGE_TOKENS) }
+}
+
+fn flat_exact(lines: &[Line]) -> &[f32] {
+    // SAFETY: as in `flat`; two halves are as large as one `f32`, which takes any bits.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * WIDTH) }
+}
+
+fn flat_exact_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: as in `flat_exact`, and a half takes any bits too.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * WIDTH) }
 }
 
 fn flat_mut(lines: &mut [Line]) -> &mut [u16] {
@@ -165,6 +212,17 @@ impl Op for Write<'_> {
             let page = page.get_or_insert_with(|| {
                 vec![Line([f16::ZERO.to_bits(); PAGE_TOKENS]); lines_per_page].into_boxed_slice()
             });
+            if self.kv.exact {
+                let (page_keys, page_values) = page[first..first + 4 * cols].split_at_mut(2 * cols);
+                for (at, key) in flat_exact_mut(page_keys).iter_mut().skip(offset).step_by(PAGE_TOKENS).zip(keys) {
+                    *at = *key;
+                }
+                let heads = page_values.chunks_exact_mut(2 * head_dim).zip(values.chunks_exact(head_dim));
+                for (lines, value) in heads {
+                    flat_exact_mut(lines)[offset * head_dim..][..head_dim].copy_from_slice(value);
+                }
+                continue;
+            }
             let (key_lines, value_lines) = page[first..first + 2 * cols].split_at_mut(cols);
             let mut halves = [0; WIDTH];
             for (lines, key) in key_lines.as_chunks_mut::<WIDTH>().0.iter_mut().zip(keys.as_chunks::<WIDTH>().0) {

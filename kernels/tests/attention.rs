@@ -50,22 +50,28 @@ struct Sequence {
     keys: Vec<f32>,
     values: Vec<f32>,
     queries: Vec<f32>,
+    exact: bool,
 }
 
 const LAYER: usize = 1;
 
 impl Sequence {
     fn new(c: &Compute, shape: Shape, len: usize) -> Sequence {
+        Sequence::in_store(c, shape, len, false)
+    }
+
+    fn in_store(c: &Compute, shape: Shape, len: usize, exact: bool) -> Sequence {
         let Shape { heads, kv_heads, dim } = shape;
         let count = len.div_ceil(PAGE_TOKENS);
-        let mut store = KvStore::new(2, kv_heads, dim, 2 * count + 1);
+        let new = if exact { KvStore::exact } else { KvStore::new };
+        let mut store = new(2, kv_heads, dim, 2 * count + 1);
         let pages: Vec<u32> = (0..count as u32).rev().map(|i| 2 * i + 1).collect();
         let nan = vec![f32::NAN; count * PAGE_TOKENS * kv_heads * dim];
         c.kv_write(&mut store, LAYER, &nan, &nan, &slots(&pages, 0..count * PAGE_TOKENS));
         let keys = noise(len * kv_heads * dim, 21, 2.0);
         let values = noise(len * kv_heads * dim, 22, 2.0);
         c.kv_write(&mut store, LAYER, &keys, &values, &slots(&pages, 0..len));
-        Sequence { shape, store, pages, keys, values, queries: noise(len * heads * dim, 23, 2.0) }
+        Sequence { shape, store, pages, keys, values, queries: noise(len * heads * dim, 23, 2.0), exact }
     }
 
     /// The rows of positions `range`, each attending all up to itself.
@@ -82,7 +88,7 @@ impl Sequence {
     /// Softmax attention of one position by its definition.
     fn expected(&self, position: usize) -> Vec<f64> {
         let Shape { heads, kv_heads, dim } = self.shape;
-        let half = |x: f32| f64::from(f16::from_f32(x).to_f32());
+        let half = |x: f32| f64::from(if self.exact { x } else { f16::from_f32(x).to_f32() });
         let mut out = Vec::new();
         for head in 0..heads {
             let of = |x: &'_ [f32], p: usize, i: usize| half(x[(p * kv_heads + head / (heads / kv_heads)) * dim + i]);
@@ -107,10 +113,10 @@ fn slots(pages: &[u32], positions: std::ops::Range<usize>) -> Vec<KvSlot> {
 
 #[test]
 fn attention_agrees_with_softmax_in_f64() {
-    for shape in SHAPES {
+    for (shape, exact) in SHAPES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
         let len = 600;
         let c = compute(Isa::detect(), 2);
-        let sequence = Sequence::new(&c, shape, len);
+        let sequence = Sequence::in_store(&c, shape, len, exact);
         let got = sequence.attend(&c, 0..len);
         let cols = shape.heads * shape.dim;
         // Page, span and block boundaries, and both ends.
@@ -118,7 +124,7 @@ fn attention_agrees_with_softmax_in_f64() {
             let expected = sequence.expected(position);
             for (i, (g, e)) in got[position * cols..].iter().zip(&expected).enumerate() {
                 let error = (f64::from(*g) - e).abs();
-                assert!(error < 1e-5, "{shape:?} position {position} element {i}: {g}, expected {e}");
+                assert!(error < 1e-5, "{shape:?} exact {exact} position {position} element {i}: {g}, expected {e}");
             }
         }
     }

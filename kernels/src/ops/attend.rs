@@ -228,12 +228,17 @@ impl Op for Span<'_, '_> {
             let first_row = part.first_beyond(start);
             let first = first_row * group;
             let m = queries - first;
-            let (keys, values) = kv.head(layer, longest[page], part.head);
-            let next = kv.head(layer, *longest.get(page + 1).unwrap_or(&longest[page]), part.head);
             let at = Page { start, first_row, group, rows: part.rows() };
             let (q, scores) = (&q[first * dim..], &mut scores[first * PAGE_TOKENS..]);
             let (out, sums) = (&mut out[first * dim..], &mut sums[first * WIDTH..]);
             let stats = &mut stats[first * WIDTH..];
+            if kv.is_exact() {
+                let exact = kv.head_exact(layer, longest[page], part.head);
+                at.attend(v, m, dim, q, exact, exact, scores, sums, stats, out);
+                continue;
+            }
+            let (keys, values) = kv.head(layer, longest[page], part.head);
+            let next = kv.head(layer, *longest.get(page + 1).unwrap_or(&longest[page]), part.head);
             if m > V::TILE_ROWS {
                 // Several tiles will read the page: convert it once.
                 widen(v, keys, next.0, wide_keys);
