@@ -84,9 +84,10 @@ pub async fn ask(
 }
 
 impl Answer {
-    /// Tokens generated per second of generating; `None` when nothing was.
+    /// Tokens after the first per second of decode: the first comes with the prefill. `None` when there
+    /// was none.
     pub fn tokens_per_second(&self) -> Option<f64> {
-        rate(self.usage.completion_tokens, self.timings.decode_us)
+        rate(self.usage.completion_tokens.saturating_sub(1), self.timings.decode_us)
     }
 
     /// The line under an answer.

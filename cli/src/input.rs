@@ -5,25 +5,39 @@ use std::{
     fs::File,
     io::{self, IsTerminal, Read},
     path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use crate::{
     exit::{CliError, Exit},
     lang::{Lang, messages},
+    output::Ui,
 };
 
 /// More than any context holds; a larger input is a mistake, such as a disk image on stdin.
 const INPUT_BYTES_MAX: u64 = 32 << 20;
+/// How long stdin may take before it is said that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All of stdin when it is a pipe or a file; `None` when it is a terminal.
-pub fn piped_stdin(lang: Lang) -> Result<Option<String>, CliError> {
-    if io::stdin().is_terminal() { Ok(None) } else { stdin(lang).map(Some) }
+pub fn piped_stdin(ui: Ui) -> Result<Option<String>, CliError> {
+    if io::stdin().is_terminal() { Ok(None) } else { stdin(ui).map(Some) }
 }
 
-/// All of stdin, up to its end.
-pub fn stdin(lang: Lang) -> Result<String, CliError> {
-    let name = messages::stdin_name(lang);
-    text_of(lang, &name, read_bounded(lang, &name, io::stdin().lock())?)
+/// All of stdin, up to its end. When that is long in coming it is said what is waited for: a pipe that
+/// somebody left open would otherwise look as if the program hung.
+pub fn stdin(ui: Ui) -> Result<String, CliError> {
+    let name = messages::stdin_name(ui.lang);
+    let (done, read) = mpsc::channel();
+    let (lang, of) = (ui.lang, name.clone());
+    thread::spawn(move || done.send(read_bounded(lang, &of, io::stdin().lock())));
+    let bytes = read.recv_timeout(PATIENCE).or_else(|_| {
+        ui.notice(messages::waiting_for_stdin(ui.lang));
+        read.recv()
+    });
+    text_of(ui.lang, &name, bytes.expect("the thread sends what it read")?)
 }
 
 /// All of a file.
@@ -35,13 +49,13 @@ pub fn file(lang: Lang, path: &Path) -> Result<String, CliError> {
 
 /// What `TEXT|-|@FILE` stands for. Nothing at all means stdin, as long as that is not a terminal:
 /// there it would look as if the program hung. `@@…` is a text that begins with `@`.
-pub fn text_argument(lang: Lang, argument: Option<&str>) -> Result<String, CliError> {
+pub fn text_argument(ui: Ui, argument: Option<&str>) -> Result<String, CliError> {
     match argument {
-        Some("-") => stdin(lang),
-        None => piped_stdin(lang)?.ok_or_else(|| CliError::usage(messages::no_text(lang))),
+        Some("-") => stdin(ui),
+        None => piped_stdin(ui)?.ok_or_else(|| CliError::usage(messages::no_text(ui.lang))),
         Some(text) if text.starts_with("@@") => Ok(text[1..].to_owned()),
         Some(text) => match text.strip_prefix('@') {
-            Some(path) => file(lang, Path::new(path)),
+            Some(path) => file(ui.lang, Path::new(path)),
             None => Ok(text.to_owned()),
         },
     }
@@ -92,12 +106,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.txt");
         std::fs::write(&path, "from the file\n").unwrap();
-        let of = |argument: &str| text_argument(Lang::En, Some(argument)).unwrap();
+        let ui = Ui::new(Lang::En, true, |_| None);
+        let of = |argument: &str| text_argument(ui, Some(argument)).unwrap();
         assert_eq!(of("plain"), "plain");
         assert_eq!(of(""), "");
         assert_eq!(of("@@home"), "@home");
         assert_eq!(of(&format!("@{}", path.display())), "from the file\n");
-        assert_eq!(text_argument(Lang::En, Some("@/no/such")).unwrap_err().exit, Exit::Usage);
+        assert_eq!(text_argument(ui, Some("@/no/such")).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]

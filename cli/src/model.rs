@@ -101,7 +101,7 @@ pub async fn load(ui: Ui, settings: &Settings, model: &ModelSettings) -> Result<
     let (name, path) = (file.name.clone(), file.path.clone());
     let spinner = progress::spinner(ui, messages::loading(ui.lang, &name));
     let backend = blocking(move || Local::open(vec![file], options)).await;
-    spinner.finish_and_clear();
+    spinner.clear();
     let backend = backend?.map_err(|error| CliError::model(messages::unusable_model(ui.lang, &name, &error)))?;
     let card = backend.models().into_iter().next().expect("it was opened with one model");
     let context_tokens_max = card.context_tokens_max;

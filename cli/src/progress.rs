@@ -12,15 +12,33 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a pull speaks where there is no terminal: ten lines in all.
 const PLAIN_STEP_PERCENT: u64 = 10;
 
-/// A spinner that is gone without a trace once `finish_and_clear` is called.
-pub fn spinner(ui: Ui, text: String) -> ProgressBar {
+/// A spinner, until it is cleared or dropped; then it is gone without a trace.
+pub struct Spinner(ProgressBar);
+
+/// Begins to spin.
+pub fn spinner(ui: Ui, text: String) -> Spinner {
     if !ui.draws() {
-        return ProgressBar::hidden();
+        return Spinner(ProgressBar::hidden());
     }
     let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is a constant");
     let spinner = ProgressBar::new_spinner().with_style(style).with_message(text);
     spinner.enable_steady_tick(TICK);
-    spinner
+    Spinner(spinner)
+}
+
+impl Spinner {
+    /// Takes it off the screen, once: afterwards the line belongs to the answer.
+    pub fn clear(&self) {
+        if !self.0.is_finished() {
+            self.0.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 /// Shows how far a pull is.

@@ -19,7 +19,7 @@ use crate::{
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), CliError> {
     let chat = settings.chat(&args)?;
-    let prompt = prompt(ui.lang, &args)?;
+    let prompt = prompt(ui, &args)?;
     model::say_where_calls_go(ui);
     match prompt {
         Some(prompt) => once(ui, settings, &chat, &args, prompt).await,
@@ -28,20 +28,20 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), Cl
 }
 
 /// What is asked: the words of the command line, then what stdin holds. `None`: a conversation.
-fn prompt(lang: Lang, args: &args::Chat) -> Result<Option<String>, CliError> {
+fn prompt(ui: Ui, args: &args::Chat) -> Result<Option<String>, CliError> {
     let dash = args.prompt == ["-"];
     let words = if dash { String::new() } else { args.prompt.join(" ") };
     let given = !args.prompt.is_empty();
-    let piped = if dash { Some(input::stdin(lang)?) } else { input::piped_stdin(lang)? };
+    let piped = if dash { Some(input::stdin(ui)?) } else { input::piped_stdin(ui)? };
     if !given && piped.is_none() {
         let conversation = io::stdout().is_terminal() && !args.json && !args.no_stream;
-        return if conversation { Ok(None) } else { Err(CliError::usage(messages::no_prompt(lang))) };
+        return if conversation { Ok(None) } else { Err(CliError::usage(messages::no_prompt(ui.lang))) };
     }
     let piped = piped.unwrap_or_default();
     // A byte order mark says how the text is coded; it is not part of what is asked.
     let piped = piped.strip_prefix('\u{feff}').unwrap_or(&piped).trim_end_matches(['\n', '\r']);
     let prompt = match (words.trim().is_empty(), piped.trim().is_empty()) {
-        (true, true) => return Err(CliError::usage(messages::empty_prompt(lang))),
+        (true, true) => return Err(CliError::usage(messages::empty_prompt(ui.lang))),
         (false, true) => words,
         (true, false) => piped.to_owned(),
         (false, false) => format!("{words}\n\n{piped}"),
@@ -65,11 +65,11 @@ async fn once(
     let streams = !args.json && !args.no_stream;
     let spinner = crate::progress::spinner(ui, messages::reading_prompt(ui.lang));
     let on_text = |text: &str| {
-        spinner.finish_and_clear();
+        spinner.clear();
         if streams { ui.answer(text) } else { Ok(()) }
     };
     let answer = answer::ask(&*loaded.backend, request, on_text, interrupt::ctrl_c()).await;
-    spinner.finish_and_clear();
+    spinner.clear();
     let answer = answer.map_err(|error| explain(ui.lang, error))?;
     if answer.finish.is_none() {
         if streams && !answer.text.is_empty() {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Score) -> Result<(), CliError> {
-    let text = input::text_argument(ui.lang, args.text.as_deref())?;
+    let text = input::text_argument(ui, args.text.as_deref())?;
     if text.is_empty() {
         return Err(CliError::usage(messages::empty_text(ui.lang)));
     }
@@ -24,7 +24,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Score) -> Result<(), C
     let (name, options) = (file.name.clone(), model::options(settings, wanted.threads));
     let spinner = progress::spinner(ui, messages::scoring(ui.lang));
     let score = model::blocking(move || inspect::score(&file, &options, &text)).await;
-    spinner.finish_and_clear();
+    spinner.clear();
     let score = score?.map_err(|error| match error {
         ScoreError::Open(error) => CliError::model(messages::unusable_model(ui.lang, &name, &error)),
         ScoreError::TooLong { tokens, limit } => {
@@ -44,10 +44,9 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Score) -> Result<(), C
 /// The record that `--json` prints. Its shape is documented in `docs/cli.md`.
 fn record(model: &str, score: &Score) -> Value {
     let sum = score.mean_nll.map(|_| score.tokens.iter().filter_map(|token| token.nll).map(f64::from).sum::<f64>());
-    let tokens = score
-        .tokens
-        .iter()
-        .map(|token| json!({ "id": token.id, "text": token.text, "nll": token.nll, "argmax": token.argmax }));
+    let tokens = score.tokens.iter().map(
+        |token| json!({ "id": token.id, "text": token.text, "nll": token.nll.map(short), "argmax": token.argmax }),
+    );
     json!({
         "model": model,
         "tokens": tokens.collect::<Vec<_>>(),
@@ -55,4 +54,9 @@ fn record(model: &str, score: &Score) -> Value {
         "nll_mean": score.mean_nll,
         "perplexity": score.perplexity,
     })
+}
+
+/// The same number with the digits that an `f32` has, and no more.
+fn short(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| value.into())
 }

@@ -37,7 +37,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
     options.context_tokens_max = serve.context_tokens_max;
     let spinner = progress::spinner(ui, messages::loading(ui.lang, &names));
     let backend = model::blocking(move || Local::open(models, options)).await;
-    spinner.finish_and_clear();
+    spinner.clear();
     let backend = backend?.map_err(|error| CliError::model(messages::unusable_model(ui.lang, &names, &error)))?;
 
     let (auth, data_dir) = (config.auth, config.data_dir.clone());

@@ -7,15 +7,7 @@ use qwenda_types::chat::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    args,
-    exit::CliError,
-    input,
-    lang::{Lang, messages},
-    model,
-    output::Ui,
-    settings::Settings,
-};
+use crate::{args, exit::CliError, input, lang::messages, model, output::Ui, settings::Settings};
 
 /// What is counted.
 enum Counted {
@@ -25,10 +17,10 @@ enum Counted {
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Tokens) -> Result<(), CliError> {
     let counted = match &args.chat {
-        None => Counted::Text(input::text_argument(ui.lang, args.text.as_deref())?),
+        None => Counted::Text(input::text_argument(ui, args.text.as_deref())?),
         Some(chat) => Counted::Chat {
-            messages: read_messages(ui.lang, chat)?,
-            tools: args.tools.as_deref().map(|tools| read_tools(ui.lang, tools)).transpose()?,
+            messages: read_messages(ui, chat)?,
+            tools: args.tools.as_deref().map(|tools| read_tools(ui, tools)).transpose()?,
         },
     };
     let name = settings.model(args.model.as_deref(), None)?.name;
@@ -63,18 +55,18 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Tokens) -> Result<(), 
 
 /// The messages of a file: an array of them, or an object that has one, as a request body or what
 /// `/save` writes.
-fn read_messages(lang: Lang, path: &Path) -> Result<Vec<Value>, CliError> {
-    let wrong = |what: String| CliError::usage(messages::bad_messages(lang, &path.display().to_string(), &what));
-    let list = match (read_json(lang, path)?, "messages") {
+fn read_messages(ui: Ui, path: &Path) -> Result<Vec<Value>, CliError> {
+    let wrong = |what: String| CliError::usage(messages::bad_messages(ui.lang, &path.display().to_string(), &what));
+    let list = match (read_json(ui, path)?, "messages") {
         (Value::Array(list), _) => list,
         (Value::Object(mut object), field) => match object.remove(field) {
             Some(Value::Array(list)) => list,
-            _ => return Err(wrong(messages::no_messages(lang))),
+            _ => return Err(wrong(messages::no_messages(ui.lang))),
         },
-        _ => return Err(wrong(messages::no_messages(lang))),
+        _ => return Err(wrong(messages::no_messages(ui.lang))),
     };
     if list.is_empty() {
-        return Err(wrong(messages::no_messages(lang)));
+        return Err(wrong(messages::no_messages(ui.lang)));
     }
     for (place, message) in list.iter().enumerate() {
         // Arguments of calls may be objects here, as templates take them; the API wants strings.
@@ -90,15 +82,20 @@ fn read_messages(lang: Lang, path: &Path) -> Result<Vec<Value>, CliError> {
     Ok(list)
 }
 
-fn read_tools(lang: Lang, path: &Path) -> Result<Vec<Value>, CliError> {
-    match read_json(lang, path)? {
+fn read_tools(ui: Ui, path: &Path) -> Result<Vec<Value>, CliError> {
+    match read_json(ui, path)? {
         Value::Array(tools) => Ok(tools),
-        _ => Err(CliError::usage(messages::bad_messages(lang, &path.display().to_string(), &messages::no_tools(lang)))),
+        _ => Err(CliError::usage(messages::bad_messages(
+            ui.lang,
+            &path.display().to_string(),
+            &messages::no_tools(ui.lang),
+        ))),
     }
 }
 
-fn read_json(lang: Lang, path: &Path) -> Result<Value, CliError> {
-    let text = if path == Path::new("-") { input::stdin(lang)? } else { input::file(lang, path)? };
-    serde_json::from_str(&text)
-        .map_err(|error| CliError::usage(messages::bad_messages(lang, &path.display().to_string(), &error.to_string())))
+fn read_json(ui: Ui, path: &Path) -> Result<Value, CliError> {
+    let text = if path == Path::new("-") { input::stdin(ui)? } else { input::file(ui.lang, path)? };
+    serde_json::from_str(&text).map_err(|error| {
+        CliError::usage(messages::bad_messages(ui.lang, &path.display().to_string(), &error.to_string()))
+    })
 }

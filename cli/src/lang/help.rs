@@ -202,12 +202,17 @@ pub fn command(lang: Lang) -> clap::Command {
     command.about(text(lang, "qwenda").unwrap_or_default())
 }
 
+/// Place in `--help` of the options that every command has.
+const COMMON: usize = 1000;
+
 /// Puts the texts into one command and those below it; `path` are the words that lead here.
 fn dressed(lang: Lang, command: clap::Command, path: &str) -> clap::Command {
     let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let command = command
         .mut_args(|arg| {
             let own = text(lang, &format!("{path}.{}", arg.get_id()));
+            // What all commands have comes behind what is this one's own.
+            let arg = if own.is_none() { arg.display_order(COMMON) } else { arg };
             match own.or_else(|| text(lang, &format!(".{}", arg.get_id()))) {
                 Some(help) => arg.help(help),
                 None => arg,

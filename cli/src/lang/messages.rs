@@ -54,6 +54,10 @@ texts! {
 
     // What comes in.
     stdin_name() { "stdin", "标准输入" }
+    waiting_for_stdin() {
+        "waiting for text on stdin; if there is none to come, run it with < /dev/null",
+        "正在等待标准输入的文本；若没有输入，请加上 < /dev/null"
+    }
     no_prompt() {
         "there is no prompt; give one, as in `qwenda chat \"hello\"`, or run `qwenda chat` on a terminal for a conversation",
         "没有提示词；请直接给出，例如 `qwenda chat \"你好\"`，或在终端里运行 `qwenda chat` 进入对话"

@@ -1,6 +1,9 @@
 //! One question, one answer: what goes to stdout, what to stderr, and what is refused.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
 
 use crate::common::{Home, Ran, feed};
 
@@ -74,6 +77,18 @@ fn text_on_stdin_is_added_to_the_prompt() {
     let dash = feed(chat_command(&home, &["-", "--json"]), "你好".as_bytes());
     assert_eq!(prompt_tokens(&piped), prompt_tokens(&dash));
     assert_eq!(prompt_tokens(&piped), prompt_tokens(&chat(&home, &["你好", "--json"])));
+}
+
+#[test]
+fn a_pipe_that_stays_open_is_said_to_be_waited_for() {
+    let home = Home::new();
+    let mut child = chat_command(&home, &["summarise"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.contains("waiting for text on stdin"), "{said}");
+    child.stdin.take().unwrap().write_all(b"late").unwrap();
+    assert_eq!(Ran::of(child.wait_with_output().unwrap()).code, Some(0));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use qwenda_backend::models::Store;
 use serde_json::{Value, json};
 
 use crate::common::Home;
@@ -18,16 +19,27 @@ fn model() -> PathBuf {
     qwenda_testkit::model(NAME)
 }
 
+/// A home of its own, but for the packed weights: packing half a gigabyte once is enough.
+fn home() -> Home {
+    let home = Home::new();
+    let cache = Store::from_env().cache_dir();
+    std::fs::create_dir_all(&cache).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(std::path::absolute(cache).unwrap(), home.path().join("cache")).unwrap();
+    home
+}
+
+/// A file of golden data, from this crate or from the one it belongs to most.
 fn golden(file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/0.5b").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
 fn all_golden_texts_have_the_reference_ids() {
-    let home = Home::new();
+    let home = home();
     let model = model();
-    let cases = golden("tokens.json")["cases"].as_array().unwrap().clone();
+    let cases = golden("../tokenizer/tests/golden/tokens.json")["cases"].as_array().unwrap().clone();
     assert!(cases.len() > 50);
     // One process per case would read the vocabulary each time; every tenth goes through the command
     // line, and `tokenizer` has them all.
@@ -42,9 +54,9 @@ fn all_golden_texts_have_the_reference_ids() {
 
 #[test]
 fn all_golden_conversations_are_rendered_to_the_byte() {
-    let home = Home::new();
+    let home = home();
     let model = model();
-    for (n, case) in golden("templates.json")["cases"].as_array().unwrap().iter().enumerate() {
+    for (n, case) in golden("tests/golden/templates.json")["cases"].as_array().unwrap().iter().enumerate() {
         std::fs::write(home.path().join("m.json"), case["messages"].to_string()).unwrap();
         let mut args = vec!["tokens", "--model", model.to_str().unwrap(), "--chat", "m.json", "--render"];
         if !case["tools"].is_null() {
@@ -57,7 +69,7 @@ fn all_golden_conversations_are_rendered_to_the_byte() {
 
 #[test]
 fn a_question_is_answered_with_sense() {
-    let home = Home::new();
+    let home = home();
     let model = model();
     let args = [
         "chat",
@@ -78,7 +90,7 @@ fn a_question_is_answered_with_sense() {
 
 #[test]
 fn a_likely_text_scores_better_than_the_same_words_in_disorder() {
-    let home = Home::new();
+    let home = home();
     let model = model();
     let of = |text: &str| {
         let record = home.run(&["score", text, "--json", "--model", model.to_str().unwrap()]).json();
@@ -92,7 +104,7 @@ fn a_likely_text_scores_better_than_the_same_words_in_disorder() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_an_answer_with_130_and_keeps_what_was_printed() {
-    let home = Home::new();
+    let home = home();
     let model = model();
     let args =
         ["chat", "Write a very long story about the sea.", "--max-tokens", "8000", "--model", model.to_str().unwrap()];
@@ -113,7 +125,7 @@ fn ctrl_c_ends_an_answer_with_130_and_keeps_what_was_printed() {
 #[test]
 fn a_service_from_start_to_drain() {
     use crate::serve::{events, key, serve};
-    let home = Home::new();
+    let home = home();
     let model = model();
     let key = key(&home);
     let mut service = serve(&home, &["--model", model.to_str().unwrap()]);

@@ -100,11 +100,11 @@ impl Repl<'_> {
         let ui = self.ui;
         let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
         let on_text = |text: &str| {
-            spinner.finish_and_clear();
+            spinner.clear();
             ui.answer(text)
         };
         let answer = answer::ask(&*self.loaded.backend, request, on_text, interrupt::ctrl_c()).await;
-        spinner.finish_and_clear();
+        spinner.clear();
         answer
     }
 
