@@ -1,4 +1,4 @@
-//! Writes a tiny model file: `cargo run -p qwenda-testkit --example tiny_model -- qwen3 f32 tiny.gguf`.
+//! Writes a tiny model file: `cargo run -p qwenda-testkit --example tiny_model -- tiny.gguf qwen3 f32`.
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -22,11 +22,16 @@ const KINDS: [(&str, TensorType); 11] = [
 #[expect(clippy::print_stderr, reason = "this is a command")]
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [architecture, kind, path] = words.as_slice() else {
-        eprintln!("usage: tiny_model qwen2|qwen3 f32|f16|bf16|q8_0|q4_0|… FILE");
-        return ExitCode::from(2);
+    let (path, architecture, kind) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [path] => (path, "qwen2", "q8_0"),
+        [path, architecture] => (path, architecture, "q8_0"),
+        [path, architecture, kind] => (path, architecture, kind),
+        _ => {
+            eprintln!("usage: tiny_model FILE [qwen2|qwen3 [f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k]]");
+            return ExitCode::from(2);
+        }
     };
-    let model = match architecture.as_str() {
+    let model = match architecture {
         "qwen2" => TinyModel::qwen2(),
         "qwen3" => TinyModel::qwen3(),
         other => {
@@ -34,7 +39,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let Some((_, kind)) = KINDS.iter().find(|(name, _)| name == kind) else {
+    let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         eprintln!("no layout `{kind}`");
         return ExitCode::from(2);
     };

@@ -5,6 +5,7 @@
 //! share.
 
 pub mod clock;
+pub mod entry;
 pub mod model;
 pub mod mutate;
 pub mod quantize;

@@ -47,7 +47,8 @@ fn values_survive_to_within_the_layouts_step() {
 #[test]
 fn what_is_a_level_of_the_layout_survives_exactly() {
     // From -16 to 15 in steps of a power of two: every level of five bits, two bits finer for six.
-    let levels = |levels: i32, low: i32| -> Vec<f32> { (0..256).map(|i| (i * 7 % levels + low) as f32 / 8.0).collect() };
+    let levels =
+        |levels: i32, low: i32| -> Vec<f32> { (0..256).map(|i| (i * 7 % levels + low) as f32 / 8.0).collect() };
     for (kind, layout, values) in [
         (TensorType::Q4_0, Layout::Q4_0, levels(16, -8)),
         (TensorType::Q4_1, Layout::Q4_1, levels(16, 3)),

@@ -2,10 +2,7 @@
 
 use futures_util::StreamExt;
 use qwenda_backend::{Backend, BackendError, ChatCall, ChatEvent};
-use qwenda_testkit::{
-    Gate, Script, Scripted,
-    scripted::Played,
-};
+use qwenda_testkit::{Gate, Script, Scripted, scripted::Played};
 use qwenda_types::chat::ChatRequest;
 
 fn call(id: &str) -> ChatCall {
