@@ -1,0 +1,176 @@
+//! Model files made to harm: an error that names the place, or a model that runs; never a panic.
+//!
+//! What single settings may not be is in `loading.rs`; this file breaks vocabularies, numbers in
+//! the weights, and everything at once.
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use common::{ModelFile, on_threads};
+use qwenda_engine::{Engine, EngineOptions, Error, Model, load_tokenizer};
+use qwenda_gguf::{Array, TensorType, Value};
+use qwenda_testkit::{TinyModel, mutate, tiny_model::Parts};
+
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const KINDS: &str = "tokenizer.ggml.token_type";
+const MERGES: &str = "tokenizer.ggml.merges";
+
+fn set_strings(parts: &mut Parts, key: &str, change: impl FnOnce(&mut Vec<String>)) {
+    let mut texts = parts.strings(key);
+    change(&mut texts);
+    parts.set(key, texts.iter().collect::<Array>());
+}
+
+fn set_kinds(parts: &mut Parts, change: impl FnOnce(&mut Vec<i32>)) {
+    let Value::Array(Array::I32(mut kinds)) = parts.remove(KINDS) else { panic!("kinds are an array of i32") };
+    change(&mut kinds);
+    parts.set(KINDS, Array::I32(kinds));
+}
+
+#[test]
+fn a_broken_vocabulary_is_refused_and_the_place_named() {
+    // what is wrong | change | what the error says
+    type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
+    let table: &[Row<'_>] = &[
+        ("a hole", |p| set_strings(p, TOKENS, |t| t[300].clear()), &["token 300 is empty"]),
+        ("a byte that no token has", |p| set_strings(p, TOKENS, |t| t[65].push('x')), &["no token stands for byte"]),
+        ("a token twice", |p| set_strings(p, TOKENS, |t| t[301] = t[300].clone()), &["tokens 300 and 301"]),
+        ("a letter outside the alphabet", |p| set_strings(p, TOKENS, |t| t[300] = "你".to_owned()), &["token 300"]),
+        ("a token too long", |p| set_strings(p, TOKENS, |t| t[300] = "a".repeat(1 << 17)), &["token 300", "131072"]),
+        ("fewer tokens than kinds", |p| set_strings(p, TOKENS, |t| drop(t.pop())), &["447 tokens", "448 token kinds"]),
+        ("fewer kinds than tokens", |p| set_kinds(p, |k| k.truncate(447)), &["448 tokens", "447 token kinds"]),
+        ("a kind there is not", |p| set_kinds(p, |k| k[7] = 99), &[KINDS, "99 for token 7"]),
+        ("a kind below zero", |p| set_kinds(p, |k| k[7] = -1), &[KINDS, "-1 for token 7"]),
+        ("kinds that are texts", |p| p.set(KINDS, ["1"].into_iter().collect::<Array>()), &[KINDS, "a string"]),
+        ("tokens that are numbers", |p| p.set(TOKENS, Array::I32(vec![1, 2])), &[TOKENS, "an i32"]),
+        ("tokens that are one text", |p| p.set(TOKENS, "abc"), &[TOKENS, "a string"]),
+        ("no tokens", |p| p.set(TOKENS, Array::Strings([""; 0].into_iter().collect())), &["no tokens"]),
+        ("no merges", |p| drop(p.remove(MERGES)), &[MERGES]),
+        (
+            "a merge of an unknown part",
+            |p| set_strings(p, MERGES, |m| m[3] = "Ġt xyz".to_owned()),
+            &["merge 3", "`xyz`"],
+        ),
+        (
+            "a merge into an unknown token",
+            |p| set_strings(p, MERGES, |m| m[3] = "! !".to_owned()),
+            &["merge 3", "`!!`"],
+        ),
+        ("a merge of one part", |p| set_strings(p, MERGES, |m| m[3] = "abc".to_owned()), &["merge 3", "`abc`"]),
+        ("a merge of three parts", |p| set_strings(p, MERGES, |m| m[3] = "a b c".to_owned()), &["merge 3"]),
+        ("an empty merge", |p| set_strings(p, MERGES, |m| m[3].clear()), &["merge 3"]),
+        ("a merge twice", |p| set_strings(p, MERGES, |m| m[9] = m[2].clone()), &["merge 9 repeats merge 2"]),
+        ("an end token below zero", |p| p.set("tokenizer.ggml.eos_token_id", Value::I32(-1)), &["eos_token_id", "-1"]),
+        ("an end token that is a text", |p| p.set("tokenizer.ggml.eos_token_id", "x"), &["eos_token_id", "a string"]),
+        ("a template that is a number", |p| p.set("tokenizer.chat_template", 5u32), &["chat_template", "a u32"]),
+    ];
+    for (what, change, says) in table {
+        let mut parts = TinyModel::qwen2().parts();
+        change(&mut parts);
+        let file = ModelFile::parts(parts);
+        let loaded = Model::load(&file.path, &on_threads(1)).map(drop);
+        for error in [load_tokenizer(&file.path).map(drop), loaded].map(|result| result.expect_err(what).to_string()) {
+            for says in *says {
+                assert!(error.contains(says), "{what}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn qwen3_needs_its_head_norms_in_their_shape() {
+    // what is wrong | change | what the error says
+    type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
+    let table: &[Row<'_>] = &[
+        ("no query norm", |p| p.remove_tensor("blk.1.attn_q_norm.weight"), &["blk.1.attn_q_norm.weight"]),
+        ("no key norm", |p| p.remove_tensor("blk.0.attn_k_norm.weight"), &["blk.0.attn_k_norm.weight"]),
+        ("a norm of all heads", |p| p.reshape("blk.0.attn_q_norm.weight", &[128], TensorType::F32), &["[128]", "[32]"]),
+        ("heads of no width", |p| p.set("qwen3.attention.key_length", 0u32), &["qwen3.attention.key_length"]),
+        ("heads of odd width", |p| p.set("qwen3.attention.key_length", 33u32), &["qwen3.attention.key_length"]),
+        ("values wider than keys", |p| p.set("qwen3.attention.value_length", 64u32), &["qwen3.attention.value_length"]),
+        (
+            "heads that differ by layer",
+            |p| p.set("qwen3.attention.head_count", Array::U32(vec![4, 4])),
+            &["head_count"],
+        ),
+    ];
+    for (what, change, says) in table {
+        let mut parts = TinyModel::qwen3().parts();
+        change(&mut parts);
+        let error = Model::load(&ModelFile::parts(parts).path, &on_threads(1)).map(drop).expect_err(what).to_string();
+        for says in *says {
+            assert!(error.contains(says), "{what}: {error}");
+        }
+    }
+}
+
+/// Loads and, if that works, computes a little. True if the model ran.
+fn load_and_run(bytes: &[u8]) -> bool {
+    let file = ModelFile::bytes(bytes);
+    let Ok(model) = Model::load(&file.path, &on_threads(1)) else { return false };
+    let rows = model.info().vocab;
+    let engine = Engine::start(model, EngineOptions { kv_tokens_max: Some(64), ..EngineOptions::default() });
+    let ids: Vec<u32> = (0..40).map(|i| i * 7 % rows).collect();
+    match engine.score(&ids) {
+        Ok(_) => true,
+        // Weights that are not finite, or a context too short for the prompt.
+        Err(Error::Failed(_) | Error::Submit(qwenda_engine::SubmitError::TooLong { .. })) => false,
+        Err(other) => panic!("a model that loads computes or says why not: {other}"),
+    }
+}
+
+#[test]
+fn any_change_to_a_model_file_is_refused_or_runs() {
+    let models = [
+        TinyModel { layers: 1, ..TinyModel::qwen2() }.quantized(TensorType::Q4_0).bytes(),
+        TinyModel { layers: 1, ..TinyModel::qwen3() }.quantized(TensorType::Q8_0).bytes(),
+    ];
+    let samples: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+    let mut ran = 0;
+    mutate::rounds(11, 60, &samples, |bytes| ran += u32::from(load_and_run(bytes)));
+    assert!(ran > 20, "only {ran} of 122 files ran: the mutations do not get past the reader");
+}
+
+#[test]
+fn every_number_of_the_metadata_may_be_wrong() {
+    let model = TinyModel { layers: 1, ..TinyModel::qwen3() }.quantized(TensorType::Q8_0);
+    let keys: Vec<String> = model.parts().metadata.into_iter().map(|(key, _)| key).collect();
+    let values = [
+        Value::U32(0),
+        Value::U32(1),
+        Value::U32(u32::MAX),
+        Value::U64(1 << 63),
+        Value::I32(-1),
+        Value::F32(f32::NAN),
+        Value::F32(f32::INFINITY),
+        Value::F32(0.0),
+        Value::F32(-1e30),
+        Value::from(""),
+        Value::Bool(true),
+        Value::Array(Array::U32(vec![])),
+    ];
+    for key in &keys {
+        for value in &values {
+            let mut parts = model.parts();
+            parts.set(key, value.clone());
+            let done = catch_unwind(AssertUnwindSafe(|| load_and_run(&parts.bytes())));
+            assert!(done.is_ok(), "`{key}` as {value:?}");
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_not_numbers_fail_the_request_and_not_the_engine() {
+    for (name, bits) in [("blk.0.attn_norm.weight", f32::NAN), ("output_norm.weight", f32::INFINITY)] {
+        let mut parts = TinyModel::qwen2().parts();
+        parts.tensor(name).bytes[..4].copy_from_slice(&bits.to_le_bytes());
+        let file = ModelFile::parts(parts);
+        let Ok(model) = Model::load(&file.path, &on_threads(1)) else { continue };
+        let engine = Engine::start(model, EngineOptions::default());
+        for _ in 0..2 {
+            let error = engine.score(&[1, 2, 3]).expect_err(name);
+            assert!(matches!(error, Error::Failed(_)), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Tiny models of both architectures give the oracle's figures (see `golden/README.md`).
+
+mod common;
+
+use common::{ModelFile, on_threads};
+use qwenda_engine::{Engine, EngineOptions, Isa, LoadOptions, Model, Precision};
+use qwenda_gguf::TensorType;
+use qwenda_testkit::TinyModel;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    cases: Vec<Case>,
+}
+
+/// One token sequence and what the exact pass makes of it.
+#[derive(Deserialize)]
+struct Case {
+    ids: Vec<u32>,
+    nll: Vec<f32>,
+    argmax: Vec<u32>,
+    last: Vec<f32>,
+}
+
+fn models() -> Vec<(&'static str, TinyModel, &'static str)> {
+    vec![
+        ("qwen2 F32", TinyModel::qwen2(), include_str!("golden/tiny-qwen2-f32.json")),
+        ("qwen2 Q4_K", TinyModel::qwen2().quantized(TensorType::Q4_K), include_str!("golden/tiny-qwen2-q4_k.json")),
+        ("qwen3 F32", TinyModel::qwen3(), include_str!("golden/tiny-qwen3-f32.json")),
+        ("qwen3 Q8_0", TinyModel::qwen3().quantized(TensorType::Q8_0), include_str!("golden/tiny-qwen3-q8_0.json")),
+        ("qwen3 Q6_K", TinyModel::qwen3().quantized(TensorType::Q6_K), include_str!("golden/tiny-qwen3-q6_k.json")),
+    ]
+}
+
+fn engine(file: &ModelFile, isa: Isa, precision: Precision, prefill_chunk_tokens: u32) -> Engine {
+    let options = LoadOptions { isa: Some(isa), precision, ..on_threads(2) };
+    let model = Model::load(&file.path, &options).unwrap();
+    Engine::start(model, EngineOptions { prefill_chunk_tokens, ..EngineOptions::default() })
+}
+
+#[test]
+fn with_exact_activations_every_figure_agrees_to_a_thousandth() {
+    for (what, model, golden) in models() {
+        let golden: Golden = serde_json::from_str(golden).unwrap();
+        let file = ModelFile::tiny(&model);
+        for (isa, chunk) in Isa::available().into_iter().zip([128, 7, 64]) {
+            let engine = engine(&file, isa, Precision::F32, chunk);
+            for case in &golden.cases {
+                let what = format!("{what}, {isa}, {} tokens", case.ids.len());
+                let scored = engine.score_all(&case.ids).unwrap();
+                assert_near(&format!("{what}: loss"), &scored.nll, &case.nll);
+                assert_near(&format!("{what}: logit"), &scored.last_logits, &case.last);
+                assert_eq!(scored.argmax, case.argmax, "{what}");
+            }
+        }
+    }
+}
+
+fn assert_near(what: &str, found: &[f32], wanted: &[f32]) {
+    assert_eq!(found.len(), wanted.len(), "{what}");
+    for (i, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+        assert!((found - wanted).abs() <= 1e-3, "{what} {i}: {found}, but the oracle has {wanted}");
+    }
+}
+
+#[test]
+fn with_quantized_activations_losses_stay_near() {
+    for (what, model, golden) in models() {
+        let golden: Golden = serde_json::from_str(golden).unwrap();
+        let file = ModelFile::tiny(&model);
+        let engine = engine(&file, Isa::detect(), Precision::Int8, 128);
+        let case = golden.cases.iter().max_by_key(|case| case.ids.len()).unwrap();
+        let scored = engine.score_all(&case.ids).unwrap();
+        let count = case.nll.len() as f32;
+        let off = scored.nll.iter().zip(&case.nll).map(|(a, b)| (a - b).abs()).sum::<f32>() / count;
+        // Weights drawn at random average less out than learned ones, hence twice the bound of real models.
+        assert!(off <= 0.08, "{what}: mean |Δ nll| is {off}");
+    }
+}
