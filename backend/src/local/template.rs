@@ -3,10 +3,12 @@
 //! Templates are written for Python's jinja2 as Hugging Face sets it up; this sets up minijinja to
 //! give the same text, byte for byte. A template comes from a model file and is not trusted: it
 //! can read what it is given and nothing else, and every rendering has a budget, so that one that
-//! loops or grows without end is an error.
+//! loops or grows without end is an error. It has limits of time and stack besides (`bounded.rs`).
 //!
 //! It does not know tokens: `qwenda_tokenizer` encodes what comes out.
 
+mod bounded;
+mod fuzz;
 mod json;
 mod message;
 mod python;
@@ -16,10 +18,12 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, Error, ErrorKind, syntax::SyntaxConfig};
 use serde_json::{Map, Value};
 
+#[doc(hidden)]
+pub use fuzz::fuzz;
 pub use message::{message_value, message_values};
 
 /// Most bytes of a template's source; real ones have up to 20,000.
-pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+pub const SOURCE_BYTES_MAX: usize = 1 << 17;
 
 /// Name of the only template in the environment.
 const NAME: &str = "chat_template";
@@ -29,7 +33,10 @@ const NAME: &str = "chat_template";
 const STEPS: u64 = 100_000;
 
 /// More steps for each message, tool, or value inside of one.
-const STEPS_PER_VALUE: u64 = 500;
+const STEPS_PER_VALUE: u64 = 200;
+
+/// Most steps of any rendering: a conversation of 10,000 messages or of 10 MB stays below.
+const STEPS_MAX: u64 = 4_000_000;
 
 /// One more step for this many bytes of text in messages and tools: a template may copy its whole
 /// input about sixteen times.
@@ -57,19 +64,10 @@ impl ChatTemplate {
         if source.len() > SOURCE_BYTES_MAX {
             return Err(TemplateError::TooLong { bytes: source.len(), max: SOURCE_BYTES_MAX });
         }
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(TemplateError::of)?);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.set_formatter(python::format);
-        environment.add_filter("string", python::string);
-        environment.add_filter("tojson", json::tojson);
-        environment.add_test("iterable", python::is_iterable);
-        environment.add_test("sequence", python::is_sequence);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(TemplateError::of)?;
+        // jinja2 reads every line end as a newline.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let thinking = source.contains("enable_thinking");
+        let environment = bounded::run(|| environment(source).map_err(TemplateError::of))?;
         Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned(), thinking })
     }
 
@@ -111,9 +109,28 @@ impl ChatTemplate {
             ("bos_token", self.bos.as_str().into()),
             ("eos_token", self.eos.as_str().into()),
         ]);
-        let template = environment.get_template(NAME).map_err(TemplateError::of)?;
-        template.render(minijinja::Value::from_pairs(variables)).map_err(TemplateError::of)
+        let variables = minijinja::Value::from_pairs(variables);
+        bounded::run(move || {
+            let template = environment.get_template(NAME).map_err(TemplateError::of)?;
+            template.render(variables).map_err(TemplateError::of)
+        })
     }
+}
+
+/// An environment like Hugging Face's, with `source` as its only template.
+fn environment(source: String) -> Result<Environment<'static>, Error> {
+    let mut environment = Environment::new();
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_unknown_method_callback(bounded::method);
+    environment.set_formatter(python::format);
+    environment.add_filter("string", python::string);
+    environment.add_filter("tojson", json::tojson);
+    environment.add_test("iterable", python::is_iterable);
+    environment.add_test("sequence", python::is_sequence);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_template_owned(NAME, source)?;
+    Ok(environment)
 }
 
 /// Why a conversation could not be rendered.
@@ -144,7 +161,7 @@ pub enum TemplateError {
     /// The template did more work than any conversation of this size needs.
     #[error("chat template, line {line}: more work or text than a conversation of this size needs")]
     Exhausted {
-        /// Line at which the budget ended, from 1.
+        /// Line at which the budget ended, from 1; 0 if it was the time that ended.
         line: usize,
     },
     /// The template does not know what to do with this conversation.
@@ -200,7 +217,7 @@ fn budget(messages: &[Value], tools: &[Value], extra: &Map<String, Value>) -> u6
     for value in messages.iter().chain(tools).chain(extra.values()) {
         size(value, &mut values, &mut bytes);
     }
-    STEPS + values * STEPS_PER_VALUE + bytes / BYTES_PER_STEP
+    STEPS_MAX.min(STEPS + values * STEPS_PER_VALUE + bytes / BYTES_PER_STEP)
 }
 
 /// Adds the number of values in `value` and the bytes of their text.

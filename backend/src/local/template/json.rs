@@ -8,10 +8,7 @@ use minijinja::{
     value::{Kwargs, ValueKind},
 };
 
-use super::{DEPTH_MAX, python};
-
-/// Text written between charges to the template's budget.
-const CHARGE_BYTES: usize = 4096;
+use super::{DEPTH_MAX, bounded::Charged, python};
 
 /// The value that a template sees for `json`; fields keep their order.
 pub(super) fn value(json: &serde_json::Value) -> Value {
@@ -45,21 +42,18 @@ pub(super) fn tojson(state: &State<'_, '_>, value: &Value, options: Kwargs) -> R
         Some([item, key]) => (item.clone(), key.clone()),
         Some(_) => return Err(refuse("tojson: separators are two texts".to_owned())),
     };
-    let mut writer = Writer { state, ascii, sort, indent, item, key, out: String::new(), charged: 0 };
+    let mut writer = Writer { ascii, sort, indent, item, key, out: Charged::new(state) };
     writer.value(value, 0)?;
-    Ok(Value::from(writer.out))
+    Ok(Value::from(writer.out.text))
 }
 
 struct Writer<'a> {
-    state: &'a State<'a, 'a>,
     ascii: bool,
     sort: bool,
     indent: Option<usize>,
     item: String,
     key: String,
-    out: String,
-    /// Bytes of `out` that the budget has paid for.
-    charged: usize,
+    out: Charged<'a>,
 }
 
 impl Writer<'_> {
@@ -67,16 +61,10 @@ impl Writer<'_> {
         if depth > DEPTH_MAX {
             return Err(refuse(format!("tojson: values nested deeper than {DEPTH_MAX}")));
         }
-        // The same value may stand in many places, so the text can be far larger than the memory
-        // that values take; it is paid for while it grows.
-        self.state.consume_fuel(1)?;
-        if self.out.len() - self.charged >= CHARGE_BYTES {
-            self.state.consume_fuel(((self.out.len() - self.charged) / 64) as u64)?;
-            self.charged = self.out.len();
-        }
+        self.out.charge()?;
         match value.kind() {
-            ValueKind::None => self.out.push_str("null"),
-            ValueKind::Bool => self.out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::None => self.out.text.push_str("null"),
+            ValueKind::Bool => self.out.text.push_str(if value.is_true() { "true" } else { "false" }),
             ValueKind::Number => self.number(value),
             ValueKind::String => self.text(value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => self.list(value, depth)?,
@@ -88,17 +76,17 @@ impl Writer<'_> {
 
     fn number(&mut self, value: &Value) {
         match python::as_float(value) {
-            Some(number) if number.is_nan() => self.out.push_str("NaN"),
+            Some(number) if number.is_nan() => self.out.text.push_str("NaN"),
             Some(number) if number.is_infinite() => {
-                self.out.push_str(if number > 0.0 { "Infinity" } else { "-Infinity" });
+                self.out.text.push_str(if number > 0.0 { "Infinity" } else { "-Infinity" });
             }
-            Some(number) => self.out.push_str(&python::float(number)),
-            None => self.out.push_str(&value.to_string()),
+            Some(number) => self.out.text.push_str(&python::float(number)),
+            None => self.out.text.push_str(&value.to_string()),
         }
     }
 
     fn list(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
-        self.out.push('[');
+        self.out.text.push('[');
         let mut empty = true;
         for item in value.try_iter()? {
             self.before(empty, depth + 1);
@@ -117,11 +105,11 @@ impl Writer<'_> {
         if self.sort {
             names.sort_by(|a, b| a.0.cmp(&b.0));
         }
-        self.out.push('{');
+        self.out.text.push('{');
         for (index, (text, name)) in names.iter().enumerate() {
             self.before(index == 0, depth + 1);
             self.text(text);
-            self.out.push_str(&self.key);
+            self.out.text.push_str(&self.key);
             self.value(&value.get_item(name)?, depth + 1)?;
         }
         self.close(names.is_empty(), depth, '}');
@@ -131,7 +119,7 @@ impl Writer<'_> {
     /// What stands before an item at `depth`.
     fn before(&mut self, first: bool, depth: usize) {
         if !first {
-            self.out.push_str(&self.item);
+            self.out.text.push_str(&self.item);
         }
         self.line(depth);
     }
@@ -140,37 +128,37 @@ impl Writer<'_> {
         if !empty {
             self.line(depth);
         }
-        self.out.push(bracket);
+        self.out.text.push(bracket);
     }
 
     /// Begins a line if there are lines.
     fn line(&mut self, depth: usize) {
         if let Some(indent) = self.indent {
-            self.out.push('\n');
-            self.out.extend(std::iter::repeat_n(' ', indent * depth));
+            self.out.text.push('\n');
+            self.out.text.extend(std::iter::repeat_n(' ', indent * depth));
         }
     }
 
     fn text(&mut self, text: &str) {
-        self.out.push('"');
+        self.out.text.push('"');
         for c in text.chars() {
             match c {
-                '"' => self.out.push_str("\\\""),
-                '\\' => self.out.push_str("\\\\"),
-                '\n' => self.out.push_str("\\n"),
-                '\r' => self.out.push_str("\\r"),
-                '\t' => self.out.push_str("\\t"),
-                '\u{8}' => self.out.push_str("\\b"),
-                '\u{c}' => self.out.push_str("\\f"),
+                '"' => self.out.text.push_str("\\\""),
+                '\\' => self.out.text.push_str("\\\\"),
+                '\n' => self.out.text.push_str("\\n"),
+                '\r' => self.out.text.push_str("\\r"),
+                '\t' => self.out.text.push_str("\\t"),
+                '\u{8}' => self.out.text.push_str("\\b"),
+                '\u{c}' => self.out.text.push_str("\\f"),
                 c if c < ' ' || (self.ascii && !(' '..='~').contains(&c)) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
-                        let _ = write!(self.out, "\\u{unit:04x}");
+                        let _ = write!(self.out.text, "\\u{unit:04x}");
                     }
                 }
-                c => self.out.push(c),
+                c => self.out.text.push(c),
             }
         }
-        self.out.push('"');
+        self.out.text.push('"');
     }
 }
 

@@ -1,22 +1,98 @@
 //! Where Python prints or tests a value otherwise than minijinja does.
 
-use minijinja::{Error, Output, State, Value, value::ValueKind};
+use minijinja::{
+    Error, ErrorKind, Output, State, Value,
+    value::{Tuple, ValueKind},
+};
 
-/// `str(value)`: what a template prints.
+use super::{DEPTH_MAX, bounded::Charged};
+
+/// What a template prints: `str(value)`.
 pub(super) fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    match as_float(value) {
-        Some(number) => Ok(out.write_str(&float(number))?),
+    match text(state, value)? {
+        Some(text) => Ok(out.write_str(&text)?),
         None => minijinja::escape_formatter(out, state, value),
     }
 }
 
 /// The filter `string`.
-pub(super) fn string(value: &Value) -> Value {
-    match as_float(value) {
-        Some(number) => Value::from(float(number)),
+pub(super) fn string(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    Ok(match text(state, value)? {
+        Some(text) => Value::from(text),
         None if value.as_str().is_some() => value.clone(),
         None => Value::from(value.to_string()),
+    })
+}
+
+/// `str(value)` where minijinja does otherwise, or does without end.
+fn text(state: &State<'_, '_>, value: &Value) -> Result<Option<String>, Error> {
+    if let Some(number) = as_float(value) {
+        return Ok(Some(float(number)));
     }
+    if !is_container(value) {
+        return Ok(None);
+    }
+    let mut out = Charged::new(state);
+    repr(&mut out, value, 0)?;
+    Ok(Some(out.text))
+}
+
+fn is_container(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Map => true,
+        // What has no length may have no end.
+        ValueKind::Iterable => value.len().is_some(),
+        _ => false,
+    }
+}
+
+/// `repr(value)`.
+fn repr(out: &mut Charged<'_>, value: &Value, depth: usize) -> Result<(), Error> {
+    if depth > DEPTH_MAX {
+        let message = format!("values nested deeper than {DEPTH_MAX} cannot be printed");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    out.charge()?;
+    if let Some(number) = as_float(value) {
+        out.text.push_str(&float(number));
+        return Ok(());
+    }
+    if !is_container(value) {
+        out.text.push_str(&format!("{value:?}"));
+        return Ok(());
+    }
+    let is_map = value.kind() == ValueKind::Map;
+    let is_tuple = value.downcast_object_ref::<Tuple>().is_some();
+    out.text.push(if is_map {
+        '{'
+    } else if is_tuple {
+        '('
+    } else {
+        '['
+    });
+    let mut len = 0;
+    for item in value.try_iter()? {
+        if len > 0 {
+            out.text.push_str(", ");
+        }
+        repr(out, &item, depth + 1)?;
+        if is_map {
+            out.text.push_str(": ");
+            repr(out, &value.get_item(&item)?, depth + 1)?;
+        }
+        len += 1;
+    }
+    if is_tuple && len == 1 {
+        out.text.push(',');
+    }
+    out.text.push(if is_map {
+        '}'
+    } else if is_tuple {
+        ')'
+    } else {
+        ']'
+    });
+    Ok(())
 }
 
 /// The test `sequence`: whatever has a length and items, which in Python texts and mappings have.
