@@ -32,7 +32,7 @@ mod stop;
 mod score;
 mod error;
 
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, KV_TOKENS_DEFAULT};
 pub use error::Error;
 pub use model::{LoadOptions, Model, ModelInfo, load_tokenizer};
 pub use qwenda_kernels::{Isa, Precision};

@@ -34,9 +34,13 @@ pub(crate) struct Watch {
     waiting: VecDeque<Token>,
     /// Decoded text not yet released.
     text: String,
-    /// Tokens decoded but not released, each with the length of `text` when it was done.
+    /// Bytes released before it.
+    released: usize,
+    /// Tokens decoded but not released, each with the bytes of the whole text when it was done.
     /// One more while a character of it is unfinished.
     decoded: VecDeque<(usize, Token)>,
+    /// Where the first of them begins.
+    begin: usize,
 }
 
 struct Token {
@@ -52,7 +56,9 @@ impl Watch {
             decoder,
             waiting: VecDeque::new(),
             text: String::new(),
+            released: 0,
             decoded: VecDeque::new(),
+            begin: 0,
         }
     }
 
@@ -120,7 +126,7 @@ impl Watch {
         let grown = !whole.is_empty();
         self.text.push_str(whole);
         let unfinished = usize::from(self.decoder.held_bytes() > 0);
-        self.decoded.push_back((self.text.len() + unfinished, token));
+        self.decoded.push_back((self.released + self.text.len() + unfinished, token));
         if !grown {
             return false;
         }
@@ -131,8 +137,8 @@ impl Watch {
         self.text.truncate(end);
         // A token that goes beyond the cut stays if it began before it.
         while let Some(last) = self.decoded.len().checked_sub(1) {
-            let begin = last.checked_sub(1).map_or(0, |before| self.decoded[before].0);
-            if begin < end {
+            let begin = last.checked_sub(1).map_or(self.begin, |before| self.decoded[before].0);
+            if begin < self.released + end {
                 break;
             }
             self.decoded.pop_back();
@@ -162,12 +168,11 @@ impl Watch {
     fn release(&mut self, len: usize, out: &mut Released) {
         out.text.push_str(&self.text[..len]);
         self.text.drain(..len);
-        while let Some((_, token)) = self.decoded.pop_front_if(|(end, _)| *end <= len) {
+        self.released += len;
+        while let Some((end, token)) = self.decoded.pop_front_if(|(end, _)| *end <= self.released) {
+            self.begin = end;
             out.ids.push(token.id);
             out.logprobs.extend(token.logprob);
-        }
-        for (end, _) in &mut self.decoded {
-            *end -= len;
         }
     }
 

@@ -25,7 +25,7 @@ use qwenda_tokenizer::Tokenizer;
 
 use crate::Error;
 use config::{Architecture, Config};
-use layers::{Batch, Pass, Scratch};
+use layers::{Batch, Pass, Products, Scratch};
 use qwen2::Qwen2;
 use qwen3::Qwen3;
 use tensors::{Embedding, Linear, Tensors};
@@ -42,7 +42,8 @@ pub struct LoadOptions {
     /// Folder in which packed weights are kept and shared between processes; in this process's
     /// memory if `None`.
     pub cache_dir: Option<PathBuf>,
-    /// How activations enter matrix products. `F32` is slow and exact, for checking.
+    /// How activations enter matrix products. `F32` is slow and exact, for checking; keys and
+    /// values are then kept in single precision too.
     pub precision: Precision,
 }
 
@@ -186,27 +187,27 @@ impl Model {
 
     /// An empty store for `pages` pages of keys and values.
     pub(crate) fn kv_store(&self, pages: usize) -> KvStore {
-        KvStore::new(self.config.layers, self.config.kv_heads, self.config.head_dim, pages)
+        let Config { layers, kv_heads, head_dim, .. } = self.config;
+        match self.precision {
+            Precision::Int8 => KvStore::new(layers, kv_heads, head_dim, pages),
+            Precision::F32 => KvStore::exact(layers, kv_heads, head_dim, pages),
+        }
     }
 
     /// Runs a batch through the layers: stores its keys and values, and leaves the normalised
     /// output of the wanted rows in `scratch` for [`Self::logits`].
     pub(crate) fn forward(&self, batch: Batch<'_>, kv: &mut KvStore, scratch: &mut Scratch) {
         let hidden = self.config.hidden;
-        scratch.resize(batch.ids.len(), &self.config);
-        for (&id, x) in batch.ids.iter().zip(scratch.x.chunks_exact_mut(hidden)) {
-            self.embedding.row(&self.file, id, x);
-        }
-        let mut pass = Pass {
-            config: &self.config,
+        let products = Products {
             compute: &self.compute,
             weights: &self.weights,
             precision: self.precision,
-            rope: &self.rope,
-            batch,
-            kv,
-            scratch,
+            firsts: Vec::new(),
         };
+        let mut pass = Pass::new(&self.config, &self.rope, products, batch, kv, scratch);
+        for (&id, x) in batch.ids.iter().zip(pass.x().chunks_exact_mut(hidden)) {
+            self.embedding.row(&self.file, id, x);
+        }
         match &self.network {
             Network::Qwen2(network) => network.forward(&mut pass),
             Network::Qwen3(network) => network.forward(&mut pass),

@@ -134,7 +134,7 @@ fn the_largest_are_those_of_a_full_sort() {
 #[test]
 fn a_large_vocabulary_gives_the_same_shares_as_its_definition() {
     // A long tail: top_p has to look deeper than its first guess.
-    let logits: Vec<f32> = (0..40_000).map(|i| -((i % 400) as f32) * 0.05).collect();
+    let logits: Vec<f32> = (0..8_000).map(|i| -((i % 400) as f32) * 0.05).collect();
     let rules = Sampling { top_p: 0.9, temperature: 2.0, seed: 3, ..Sampling::default() };
     let mass: f64 = logits.iter().map(|&logit| f64::from(logit / 2.0).exp()).sum();
     let mut order: Vec<usize> = (0..logits.len()).collect();
@@ -148,11 +148,11 @@ fn a_large_vocabulary_gives_the_same_shares_as_its_definition() {
         sum += f64::from(logits[id] / 2.0).exp();
         kept.insert(id as u32);
     }
-    let drawn = draw(&rules, &logits, &[], 3000);
+    let drawn = draw(&rules, &logits, &[], 2000);
     let outside = drawn.iter().filter(|id| !kept.contains(id)).count();
     // The border itself is subject to rounding of the sums.
     assert!(outside <= 1, "{outside} draws from outside the {} tokens kept", kept.len());
-    let best = drawn.iter().filter(|&&id| id % 400 < 20).count() as f64 / 3000.0;
+    let best = drawn.iter().filter(|&&id| id % 400 < 20).count() as f64 / 2000.0;
     let expected: f64 =
         kept.iter().filter(|&&id| id % 400 < 20).map(|&id| f64::from(logits[id as usize] / 2.0).exp()).sum::<f64>() / sum;
     assert!((best - expected).abs() < 0.04, "share {best}, not {expected}");

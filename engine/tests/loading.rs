@@ -1,0 +1,243 @@
+//! Model files that load, that do not, and the packed weights kept beside them.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{Completion, ModelFile, greedy, on_threads, prompt, run};
+use qwenda_engine::{Engine, EngineOptions, Error, LoadOptions, Model, load_tokenizer};
+use qwenda_gguf::TensorType;
+use qwenda_testkit::{TinyModel, tiny_model::Parts};
+
+fn load_error(parts: Parts) -> Error {
+    let file = ModelFile::parts(parts);
+    Model::load(&file.path, &on_threads(1)).expect_err("this file must be refused")
+}
+
+#[test]
+fn what_a_file_may_not_be_is_refused_by_name() {
+    // what is wrong | change | what the error says
+    type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
+    let table: &[Row<'_>] = &[
+        ("another architecture", |p| p.set("general.architecture", "llama"), &["`llama`", "qwen2, qwen3"]),
+        ("no architecture", |p| drop(p.remove("general.architecture")), &["general.architecture"]),
+        ("no layers", |p| p.set("qwen2.block_count", 0u32), &["`qwen2.block_count` is 0", "1 to"]),
+        ("more layers than tensors", |p| p.set("qwen2.block_count", 3u32), &["blk.2.attn_norm.weight"]),
+        ("absurdly many layers", |p| p.set("qwen2.block_count", u32::MAX), &["qwen2.block_count"]),
+        ("a text for a number", |p| p.set("qwen2.block_count", "two"), &["qwen2.block_count"]),
+        ("no hidden size", |p| drop(p.remove("qwen2.embedding_length")), &["qwen2.embedding_length"]),
+        ("a hidden size that is no whole blocks", |p| p.set("qwen2.embedding_length", 65u32), &["qwen2.embedding_length", "multiple of 32"]),
+        ("another hidden size than the tensors'", |p| p.set("qwen2.embedding_length", 128u32), &["token_embd.weight", "[64, "]),
+        ("key heads that do not divide", |p| p.set("qwen2.attention.head_count_kv", 3u32), &["qwen2.attention.head_count_kv", "divisor"]),
+        ("no heads", |p| p.set("qwen2.attention.head_count", 0u32), &["qwen2.attention.head_count"]),
+        ("no context", |p| p.set("qwen2.context_length", 0u32), &["qwen2.context_length"]),
+        ("an endless context", |p| p.set("qwen2.context_length", qwenda_gguf::Value::U64(1 << 40)), &["qwen2.context_length"]),
+        ("epsilon", |p| p.set("qwen2.attention.layer_norm_rms_epsilon", f32::NAN), &["layer_norm_rms_epsilon", "NaN"]),
+        ("rope base", |p| p.set("qwen2.rope.freq_base", -1.0f32), &["qwen2.rope.freq_base"]),
+        ("rope scaling", |p| p.set("qwen2.rope.scaling.type", "magic"), &["qwen2.rope.scaling.type", "`magic`"]),
+        ("yarn without a factor", |p| p.set("qwen2.rope.scaling.type", "yarn"), &["qwen2.rope.scaling.factor"]),
+        ("another tokenizer", |p| p.set("tokenizer.ggml.model", "llama"), &["tokenizer.ggml.model", "`llama`"]),
+        ("another pre-tokenizer", |p| p.set("tokenizer.ggml.pre", "gpt-2"), &["tokenizer.ggml.pre", "`gpt-2`"]),
+        ("no vocabulary", |p| drop(p.remove("tokenizer.ggml.tokens")), &["tokenizer.ggml.tokens"]),
+        ("no kinds", |p| drop(p.remove("tokenizer.ggml.token_type")), &["tokenizer.ggml.token_type"]),
+        ("an end token outside", |p| p.set("tokenizer.ggml.eos_token_id", 1_000_000u32), &["eos", "1000000"]),
+        ("a missing tensor", |p| p.remove_tensor("blk.1.ffn_up.weight"), &["blk.1.ffn_up.weight"]),
+        ("a missing bias", |p| p.remove_tensor("blk.0.attn_q.bias"), &["blk.0.attn_q.bias"]),
+        ("a tensor of another shape", |p| p.reshape("blk.0.attn_k.weight", &[64, 64], TensorType::F32), &["blk.0.attn_k.weight", "[64, 64]", "[64, 32]"]),
+        ("a tensor of an unsupported type", |p| p.reshape("output.weight", &[256, 64], TensorType::Q2_K), &["output.weight"]),
+        ("a norm that is a matrix", |p| p.reshape("output_norm.weight", &[32, 2], TensorType::F32), &["output_norm.weight"]),
+    ];
+    for (what, change, says) in table {
+        let mut parts = TinyModel::qwen2().parts();
+        change(&mut parts);
+        let error = load_error(parts).to_string();
+        for says in *says {
+            assert!(error.contains(says), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_unsupported_tensor_type_is_named_with_those_that_are_supported() {
+    let mut model = TinyModel::qwen2();
+    model.hidden = 256;
+    model.head_dim = 64;
+    let mut parts = model.parts();
+    parts.reshape("blk.0.attn_q.weight", &[256, 256], TensorType::Q3_K);
+    let error = load_error(parts);
+    assert!(matches!(&error, Error::TensorType { name, .. } if name == "blk.0.attn_q.weight"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("Q3_K") && text.contains("Q4_K, Q5_K, Q6_K"), "{text}");
+}
+
+#[test]
+fn every_supported_layout_runs() {
+    use TensorType::{BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+    for kind in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K] {
+        for model in [TinyModel::qwen2(), TinyModel::qwen3()] {
+            let file = ModelFile::tiny(&model.quantized(kind));
+            let engine = file.engine(1, EngineOptions::default());
+            assert!(run(&engine, greedy(&prompt(1, 40), 8)).end.is_ok(), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn the_tokenizer_loads_without_the_weights() {
+    let mut parts = TinyModel::qwen2().parts();
+    parts.tensors.clear();
+    let file = ModelFile::parts(parts);
+    let (tokenizer, info) = load_tokenizer(&file.path).unwrap();
+    assert_eq!((info.architecture.as_str(), info.context_tokens_max), ("qwen2", 512));
+    assert_eq!(info.vocab as usize, tokenizer.len());
+    assert!(info.chat_template.is_some());
+    assert_eq!(info.eos_text.as_deref(), Some("<|im_end|>"));
+    let ends: Vec<&[u8]> = info.eos.iter().map(|&id| tokenizer.token_bytes(id)).collect();
+    assert_eq!(ends, [b"<|endoftext|>".as_slice(), b"<|im_end|>"]);
+}
+
+#[test]
+fn a_model_without_an_output_matrix_uses_its_embeddings() {
+    let tied = TinyModel { output: None, ..TinyModel::qwen2() };
+    let mut parts = tied.parts();
+    let tied = run(&ModelFile::tiny(&tied).engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
+    let mut output = parts.tensor("token_embd.weight").clone();
+    output.name = "output.weight".to_owned();
+    parts.tensors.push(output);
+    let copied = run(&ModelFile::parts(parts).engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
+    assert_eq!(tied, copied);
+}
+
+/// Loads with a cache and says something.
+fn cached(model: &Path, cache: &Path) -> Completion {
+    let options = LoadOptions { cache_dir: Some(cache.to_owned()), ..on_threads(2) };
+    let engine = Engine::start(Model::load(model, &options).unwrap(), EngineOptions::default());
+    run(&engine, greedy(&prompt(1, 20), 20))
+}
+
+/// The names in a folder.
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The only file in a folder, and its bytes.
+fn only(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let names = names(dir);
+    assert_eq!(names.len(), 1, "{names:?}");
+    let path = dir.join(&names[0]);
+    let bytes = fs::read(&path).unwrap();
+    (path, bytes)
+}
+
+#[test]
+fn packed_weights_are_kept_and_used_again() {
+    let file = ModelFile::tiny(&TinyModel::qwen2().quantized(TensorType::Q5_0));
+    let expected = run(&file.engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
+    let cache = file.dir.path().join("cache/deep");
+    assert_eq!(cached(&file.path, &cache), expected);
+    let (path, _) = only(&cache);
+    let made = fs::metadata(&path).unwrap().modified().unwrap();
+    assert_eq!(cached(&file.path, &cache), expected);
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), made, "it was not made again");
+}
+
+#[test]
+fn a_damaged_pack_is_noticed_and_made_again() {
+    let file = ModelFile::tiny(&TinyModel::qwen2().quantized(TensorType::Q4_K));
+    let cache = file.dir.path().join("cache");
+    let expected = cached(&file.path, &cache);
+    let (path, good) = only(&cache);
+    let flip = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        bytes
+    };
+    let whole = good.len();
+    // what is wrong | bytes
+    let table: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", vec![]),
+        ("cut in the header", good[..20].to_vec()),
+        ("cut by a byte", good[..whole - 1].to_vec()),
+        ("cut in half", good[..whole / 2].to_vec()),
+        ("a byte too long", [good.as_slice(), &[0]].concat()),
+        ("magic", flip(0)),
+        ("version", flip(8)),
+        ("fingerprint", flip(17)),
+        ("length", flip(34)),
+        ("a hash", flip(40)),
+        ("the hash of the header", flip(50)),
+        ("the first weight", flip(4096)),
+        ("a weight in the middle", flip(4096 + (whole - 4096) / 2)),
+        ("the last weight", flip(whole - 1)),
+        ("all zeros", vec![0; whole]),
+    ];
+    for (what, bytes) in table {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(cached(&file.path, &cache), expected, "{what}");
+        assert!(only(&cache).1 == good, "{what}: it was not made again");
+    }
+}
+
+#[test]
+fn another_model_at_the_same_place_gets_another_pack() {
+    let file = ModelFile::tiny(&TinyModel::qwen2());
+    let cache = file.dir.path().join("cache");
+    let first = cached(&file.path, &cache);
+    let (_, pack) = only(&cache);
+    fs::write(&file.path, TinyModel { seed: 9, ..TinyModel::qwen2() }.bytes()).unwrap();
+    let second = cached(&file.path, &cache);
+    assert_ne!(first, second);
+    assert!(only(&cache).1 != pack, "the old pack is replaced");
+}
+
+#[test]
+fn two_that_pack_at_once_end_with_one_good_file() {
+    let file = ModelFile::tiny(&TinyModel::qwen2().quantized(TensorType::Q8_0));
+    let cache = file.dir.path().join("cache");
+    let expected = run(&file.engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..4).map(|_| scope.spawn(|| cached(&file.path, &cache))).collect();
+        for load in loads {
+            assert_eq!(load.join().unwrap(), expected);
+        }
+    });
+    only(&cache);
+    assert_eq!(cached(&file.path, &cache), expected);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_done_without() {
+    let file = ModelFile::tiny(&TinyModel::qwen2());
+    let expected = run(&file.engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
+    let not_a_folder = file.dir.path().join("file");
+    fs::write(&not_a_folder, "in the way").unwrap();
+    assert_eq!(cached(&file.path, &not_a_folder), expected);
+    assert_eq!(fs::read(&not_a_folder).unwrap(), b"in the way");
+}
+
+/// Set in a process of its own whose files cannot grow.
+#[cfg(unix)]
+const FULL: &str = "QWENDA_TEST_FULL_DISK";
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_up_is_done_without() {
+    if let Some(dir) = std::env::var_os(FULL) {
+        let dir = Path::new(&dir);
+        cached(&dir.join("tiny.gguf"), &dir.join("cache"));
+        return;
+    }
+    let file = ModelFile::tiny(&TinyModel::qwen2());
+    // Files of that process end after 8 blocks of 512 bytes; what is beyond fails like a full disk.
+    let status = std::process::Command::new("sh")
+        .args(["-c", r#"trap '' XFSZ; ulimit -f 8; exec "$0" --exact a_disk_that_fills_up_is_done_without"#])
+        .arg(std::env::current_exe().unwrap())
+        .env(FULL, file.dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success(), "the model runs without a cache: {status}");
+    assert!(names(&file.dir.path().join("cache")).is_empty(), "nothing half-written is left");
+}
