@@ -34,7 +34,7 @@ fn models() -> Vec<(&'static str, TinyModel, &'static str)> {
 
 fn engine(file: &ModelFile, isa: Isa, precision: Precision, prefill_chunk_tokens: u32) -> Engine {
     let options = LoadOptions { isa: Some(isa), precision, ..on_threads(2) };
-    let model = Model::load(&file.path, &options).unwrap();
+    let model = Model::load(&file.path, &options).expect("a tiny model loads");
     Engine::start(model, EngineOptions { prefill_chunk_tokens, ..EngineOptions::default() })
 }
 
