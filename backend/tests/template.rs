@@ -170,7 +170,8 @@ fn long_templates_and_long_conversations_are_within_the_budget() {
     let source = include_str!("golden/qwen2.5-coder-1.5b.jinja");
     let template = ChatTemplate::new(source, "", "").expect("the template compiles");
     let turn = [json!({"role": "user", "content": "go on"}), json!({"role": "assistant", "content": "and on"})];
-    let text = template.render(&vec![turn; 5_000].concat(), None, true, &Map::new()).expect("10,000 messages are rendered");
+    let text =
+        template.render(&vec![turn; 5_000].concat(), None, true, &Map::new()).expect("10,000 messages are rendered");
     assert_eq!(text.matches("<|im_start|>").count(), 10_002);
     let long = [json!({"role": "user", "content": "x".repeat(10_000_000)})];
     assert!(template.render(&long, None, true, &Map::new()).is_ok_and(|text| text.len() > 10_000_000));
