@@ -8,7 +8,7 @@ use std::{
 
 use futures_core::Stream;
 use qwenda_engine::{Event, Request, Sampling, Sink};
-use qwenda_tokenizer::{Specials, Tokenizer};
+use qwenda_tokenizer::{Specials, TokenKind, Tokenizer};
 use qwenda_types::chat::{ChatRequest, FinishReason, SEED_DEFAULT, Stop};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -293,8 +293,11 @@ impl Answer {
 
 fn token_logprob(tokenizer: &Tokenizer, one: qwenda_engine::TokenLogprob) -> TokenLogprob {
     let spelled = |id: u32| {
-        let bytes = tokenizer.token_bytes(id).to_vec();
-        (String::from_utf8_lossy(&bytes).into_owned(), bytes)
+        let bytes = tokenizer.token_bytes(id);
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        // A control token is no part of the text, and the bytes of all tokens are the text's bytes.
+        let silent = matches!(tokenizer.kind(id), TokenKind::Control | TokenKind::Unused);
+        (text, if silent { Vec::new() } else { bytes.to_vec() })
     };
     let (token, bytes) = spelled(one.id);
     let top = one.top.into_iter().map(|(id, logprob)| {

@@ -2,7 +2,9 @@
 
 /// The names among `known` that a person who typed `typed` may have meant, nearest first, at most three.
 pub fn near<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let typed = typed.to_lowercase();
+    // Names that a person types are short; what a program sends may be anything.
+    const CHARS_MAX: usize = 100;
+    let typed: String = typed.chars().take(CHARS_MAX).collect::<String>().to_lowercase();
     let length = typed.chars().count();
     let mut found: Vec<(usize, &str)> = known
         .into_iter()

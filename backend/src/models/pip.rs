@@ -121,7 +121,8 @@ impl Pip {
             .envs(["TMPDIR", "TEMP", "TMP"].map(|name| (name, &temporary)))
             .env("PYTHONIOENCODING", "utf-8")
             .stdout(Stdio::null())
-            .stderr(File::create(folder.join("stderr"))?);
+            // Not into a file: on a full disk nothing would be said.
+            .stderr(Stdio::piped());
         // Ctrl-C on the terminal is for us; we end pip ourselves.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -170,7 +171,8 @@ impl Run<'_> {
     }
 
     fn part(&self, worker: usize, part: &Part) -> Result<(), Stop> {
-        let folder = self.job.staging.folder().join(format!("pip-{worker}"));
+        // Of this process alone: when one was killed, its pips may still be writing into their folders.
+        let folder = self.job.staging.folder().join(format!("pip-{}-{worker}", std::process::id()));
         let at = |cause| Stop::Pull(PullError::io(&folder, cause));
         let done = (|| {
             fs::create_dir_all(&folder).map_err(at)?;
@@ -190,6 +192,8 @@ impl Run<'_> {
 
     /// Waits for pip; ends it when it is no longer wanted.
     fn watch(&self, worker: usize, mut child: Child, part: &Part, folder: &Path) -> Result<(), Stop> {
+        let part_bytes = part.end - part.start;
+        let listener = child.stderr.take().map(|pipe| thread::spawn(move || listen(pipe)));
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
@@ -200,7 +204,7 @@ impl Run<'_> {
                 Ok(None) => {}
                 Err(cause) => return Err(SourceError::Failed(cause.to_string()).into()),
             }
-            self.tell(worker, bytes_under(folder).min(part.end - part.start));
+            self.tell(worker, bytes_under(folder).min(part_bytes));
             thread::sleep(TICK);
         };
         if status.success() {
@@ -209,12 +213,10 @@ impl Run<'_> {
         if self.job.cancelled() {
             return Err(PullError::Cancelled.into());
         }
-        let mut said = Vec::new();
-        if let Ok(file) = File::open(folder.join("stderr")) {
-            // What matters stands in the last lines; a pip that says more than this is broken.
-            let _ = file.take(1 << 20).read_to_end(&mut said);
-        }
-        Err(understood(&String::from_utf8_lossy(&said), folder, part.end - part.start))
+        let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
+        // Whatever it says, it needs room for the wheel twice for a moment.
+        room(folder, part_bytes)?;
+        Err(understood(&said, folder, part_bytes))
     }
 
     /// Checks the part inside the wheel and puts it in its place.
@@ -263,6 +265,16 @@ impl Run<'_> {
     }
 }
 
+/// All that pip says, as far as it is sensible to keep; what follows is read and forgotten, so that
+/// pip never waits for us.
+fn listen(mut pipe: impl Read) -> String {
+    const SAID_BYTES_MAX: u64 = 1 << 20;
+    let mut said = Vec::new();
+    let _ = (&mut pipe).take(SAID_BYTES_MAX).read_to_end(&mut said);
+    let _ = io::copy(&mut pipe, &mut io::sink());
+    String::from_utf8_lossy(&said).into_owned()
+}
+
 /// Ends pip. Where `python3` is a script that starts the real one, both are of one process group.
 fn end(child: &mut Child) {
     #[cfg(unix)]
@@ -304,7 +316,11 @@ fn understood(said: &str, folder: &Path, part_bytes: u64) -> Stop {
         line.chars().take(REASON_CHARS_MAX).collect::<String>()
     };
     if let Some(line) = lines().rfind(|line| OFFLINE.iter().any(|sign| line.contains(sign))) {
-        return SourceError::Unreachable(short(Some(line))).into();
+        // The cause stands at the end of a long line about objects at addresses.
+        let cause = line.rsplit_once("establish a new connection: ").map(|(_, cause)| cause);
+        let cause = cause.or(line.split_once("connection broken by ").map(|(_, cause)| cause)).unwrap_or(line);
+        let cause = cause.split("')").next().unwrap_or(cause).trim_start_matches(['\'', '"']);
+        return SourceError::Unreachable(short(Some(cause))).into();
     }
     let last = short(lines().rfind(|line| line.starts_with("ERROR")).or(lines().next_back()));
     if last.contains("No matching distribution") || last.contains("Could not find a version") {

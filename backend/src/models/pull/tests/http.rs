@@ -242,17 +242,20 @@ fn two_pulls_at_once_fetch_once_and_both_have_the_file() {
     let bench = Bench::of(2_000_000);
     let server = Server::start(&bench.content, vec![Answer::Stall(1_000_000), Answer::Good]);
     let entry = bench.entry(vec![url("a", &server.url)]);
+    let (begins, begun) = mpsc::channel();
     let (waits, waiting) = mpsc::channel();
     let (options, cancel) = stoppable();
     thread::scope(|scope| {
         // The first one stalls and holds the lock until the second one is seen to wait for it.
-        let first = scope.spawn(|| pull(&entry, &bench.store(), &options, &mut |_| {}));
+        let first = scope.spawn(|| {
+            pull(&entry, &bench.store(), &options, &mut |_| {
+                // Whoever reports has the lock; the second one listens only once.
+                let _ = begins.send(());
+            })
+        });
+        begun.recv().unwrap();
         let second = scope.spawn(|| {
             let mut waited = false;
-            // Begins only when the first has the lock.
-            while !bench.store().models_dir().join(".partial/toy/journal").exists() {
-                thread::yield_now();
-            }
             let pulled = pull(&entry, &bench.store(), &PullOptions::default(), &mut |progress| {
                 if progress.phase == Phase::Waiting && !waited {
                     waited = true;
