@@ -16,9 +16,7 @@ use qwenda_kernels::PAGE_TOKENS;
 use qwenda_tokenizer::Tokenizer;
 
 use crate::{
-    Error, Model, ModelInfo, Request, ScoredAll, Scored, Sink, SubmitError,
-    request::check_prompt,
-    worker::Worker,
+    Error, Model, ModelInfo, Request, Scored, ScoredAll, Sink, SubmitError, request::check_prompt, worker::Worker,
 };
 
 /// How much an engine takes on at once.
@@ -177,7 +175,7 @@ impl Engine {
     /// Requests that wait for a place.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.0.queue.waiting.load(Ordering::Relaxed)
+        self.0.queue.waiting()
     }
 }
 
@@ -199,16 +197,16 @@ impl Drop for Handle {
 }
 
 impl Queue {
-    fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit: limit.max(1), jobs: Mutex::default(), wake: Condvar::new(), waiting: AtomicUsize::new(0) }
     }
 
-    fn push(&self, task: Task) -> Result<(), SubmitError> {
+    pub(crate) fn push(&self, task: Task) -> Result<(), SubmitError> {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if jobs.stopped {
             return Err(SubmitError::Stopped);
         }
-        let queued = self.waiting.load(Ordering::Relaxed);
+        let queued = self.waiting();
         if queued >= self.limit {
             return Err(SubmitError::Busy { queued });
         }
@@ -227,6 +225,11 @@ impl Queue {
             jobs = self.wake.wait(jobs).unwrap_or_else(PoisonError::into_inner);
         }
         if jobs.stopped { None } else { Some(std::mem::take(&mut jobs.new)) }
+    }
+
+    /// Jobs that wait for a place.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// A job got its place, or left.

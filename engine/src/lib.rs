@@ -20,17 +20,17 @@
 //! ```
 #![warn(missing_docs)]
 
-mod request;
-mod engine;
-mod sequence;
-mod scheduler;
-mod worker;
-mod model;
 mod cache;
-mod sampler;
-mod stop;
-mod score;
+mod engine;
 mod error;
+mod model;
+mod request;
+mod sampler;
+mod scheduler;
+mod score;
+mod sequence;
+mod stop;
+mod worker;
 
 pub use engine::{Engine, EngineOptions, KV_TOKENS_DEFAULT};
 pub use error::Error;

@@ -148,9 +148,12 @@ impl Sampler {
         loop {
             let floor = (-depth).exp();
             scratch.candidates.clear();
-            scratch.candidates.extend((0u32..).zip(logits).zip(&scratch.weights).filter_map(
-                |((id, &logit), &weight)| (weight > floor).then_some(Candidate { id, logit, weight }),
-            ));
+            scratch.candidates.extend(
+                (0u32..)
+                    .zip(logits)
+                    .zip(&scratch.weights)
+                    .filter_map(|((id, &logit), &weight)| (weight > floor).then_some(Candidate { id, logit, weight })),
+            );
             let covered: f64 = scratch.candidates.iter().map(|candidate| f64::from(candidate.weight)).sum();
             // A floor of 0 has taken in all that weighs anything.
             if covered >= rules.top_p * mass || floor == 0.0 {

@@ -108,11 +108,8 @@ impl Plan<'_> {
             return; // What was just pushed out must not come straight back.
         }
         // Sequences still in prefill have not taken all their pages yet.
-        let mut promised: u32 = self
-            .running
-            .iter()
-            .map(|&index| self.pages_missing(self.views[index], self.views[index].tokens + 1))
-            .sum();
+        let mut promised: u32 =
+            self.running.iter().map(|&index| self.pages_missing(self.views[index], self.views[index].tokens + 1)).sum();
         for (index, view) in self.views.iter().enumerate() {
             if view.running {
                 continue;

@@ -124,11 +124,19 @@ impl Sequence {
     }
 
     /// Takes the logits after token `position`.
-    pub(crate) fn take_logits(&mut self, position: usize, logits: &mut [f32], model: &Model, scratch: &mut Buffers) -> Outcome {
+    pub(crate) fn take_logits(
+        &mut self,
+        position: usize,
+        logits: &mut [f32],
+        model: &Model,
+        scratch: &mut Buffers,
+    ) -> Outcome {
         match &mut self.goal {
             Goal::Score { scored, keep_last, .. } => {
                 // A preempted text is computed again; what it has is the same.
-                if position >= scored.argmax.len() && !scored.push(logits, self.tokens.get(position + 1).copied(), *keep_last) {
+                if position >= scored.argmax.len()
+                    && !scored.push(logits, self.tokens.get(position + 1).copied(), *keep_last)
+                {
                     self.fail(NOT_FINITE);
                     return Outcome::Ended;
                 }

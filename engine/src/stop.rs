@@ -114,7 +114,10 @@ impl Watch {
             .rev()
             .find(|&len| {
                 let suffix = || self.waiting.range(self.waiting.len() - len..).map(|token| token.id);
-                self.stop.tokens.iter().any(|sequence| sequence.len() > len && suffix().eq(sequence[..len].iter().copied()))
+                self.stop
+                    .tokens
+                    .iter()
+                    .any(|sequence| sequence.len() > len && suffix().eq(sequence[..len].iter().copied()))
             })
             .unwrap_or(0)
     }

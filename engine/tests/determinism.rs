@@ -1,4 +1,5 @@
 //! The same request gives the same tokens, bit for bit, whatever surrounds it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod common;
 
@@ -48,7 +49,10 @@ fn threads_chunks_and_company_do_not_show() {
                     (0..3).map(|i| submit(&engine, greedy(&prompt(10 + i, 20 + 30 * i as usize), 60))).collect();
                 let together: Vec<_> = requests().into_iter().map(|request| submit(&engine, request)).collect();
                 let together: Vec<Completion> = together.iter().map(collect).collect();
-                assert!(together == expected, "{name}: beside others, {threads} threads, chunks of {prefill_chunk_tokens}");
+                assert!(
+                    together == expected,
+                    "{name}: beside others, {threads} threads, chunks of {prefill_chunk_tokens}"
+                );
                 company.iter().map(collect).for_each(drop);
             }
         }

@@ -1,8 +1,9 @@
 //! The engine against an exact forward pass that shares no code with it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use qwenda_engine::{Engine, EngineOptions, Isa, LoadOptions, Model, Precision};
 use serde::Deserialize;
@@ -69,7 +70,7 @@ fn compare(engine: &Engine, cases: &[Case]) -> Difference {
     difference
 }
 
-fn engine(path: &PathBuf, options: LoadOptions) -> Engine {
+fn engine(path: &Path, options: LoadOptions) -> Engine {
     Engine::start(Model::load(path, &options).unwrap(), EngineOptions::default())
 }
 
@@ -77,7 +78,7 @@ fn cases(json: &str) -> Vec<Case> {
     serde_json::from_str::<Golden>(json).unwrap().cases
 }
 
-fn assert_quantized_activations_are_near(path: &PathBuf, cases: &[Case]) {
+fn assert_quantized_activations_are_near(path: &Path, cases: &[Case]) {
     let found = compare(&engine(path, LoadOptions::default()), cases);
     println!("{found:?}");
     assert!(found.nll_mean <= 0.04, "{found:?}");

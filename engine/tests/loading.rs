@@ -1,4 +1,5 @@
 //! Model files that load, that do not, and the packed weights kept beside them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod common;
 
@@ -26,12 +27,28 @@ fn what_a_file_may_not_be_is_refused_by_name() {
         ("absurdly many layers", |p| p.set("qwen2.block_count", u32::MAX), &["qwen2.block_count"]),
         ("a text for a number", |p| p.set("qwen2.block_count", "two"), &["qwen2.block_count"]),
         ("no hidden size", |p| drop(p.remove("qwen2.embedding_length")), &["qwen2.embedding_length"]),
-        ("a hidden size that is no whole blocks", |p| p.set("qwen2.embedding_length", 65u32), &["qwen2.embedding_length", "multiple of 32"]),
-        ("another hidden size than the tensors'", |p| p.set("qwen2.embedding_length", 128u32), &["token_embd.weight", "[64, "]),
-        ("key heads that do not divide", |p| p.set("qwen2.attention.head_count_kv", 3u32), &["qwen2.attention.head_count_kv", "divisor"]),
+        (
+            "a hidden size that is no whole blocks",
+            |p| p.set("qwen2.embedding_length", 65u32),
+            &["qwen2.embedding_length", "multiple of 32"],
+        ),
+        (
+            "another hidden size than the tensors'",
+            |p| p.set("qwen2.embedding_length", 128u32),
+            &["token_embd.weight", "[64, "],
+        ),
+        (
+            "key heads that do not divide",
+            |p| p.set("qwen2.attention.head_count_kv", 3u32),
+            &["qwen2.attention.head_count_kv", "divisor"],
+        ),
         ("no heads", |p| p.set("qwen2.attention.head_count", 0u32), &["qwen2.attention.head_count"]),
         ("no context", |p| p.set("qwen2.context_length", 0u32), &["qwen2.context_length"]),
-        ("an endless context", |p| p.set("qwen2.context_length", qwenda_gguf::Value::U64(1 << 40)), &["qwen2.context_length"]),
+        (
+            "an endless context",
+            |p| p.set("qwen2.context_length", qwenda_gguf::Value::U64(1 << 40)),
+            &["qwen2.context_length"],
+        ),
         ("epsilon", |p| p.set("qwen2.attention.layer_norm_rms_epsilon", f32::NAN), &["layer_norm_rms_epsilon", "NaN"]),
         ("rope base", |p| p.set("qwen2.rope.freq_base", -1.0f32), &["qwen2.rope.freq_base"]),
         ("rope scaling", |p| p.set("qwen2.rope.scaling.type", "magic"), &["qwen2.rope.scaling.type", "`magic`"]),
@@ -43,9 +60,21 @@ fn what_a_file_may_not_be_is_refused_by_name() {
         ("an end token outside", |p| p.set("tokenizer.ggml.eos_token_id", 1_000_000u32), &["eos", "1000000"]),
         ("a missing tensor", |p| p.remove_tensor("blk.1.ffn_up.weight"), &["blk.1.ffn_up.weight"]),
         ("a missing bias", |p| p.remove_tensor("blk.0.attn_q.bias"), &["blk.0.attn_q.bias"]),
-        ("a tensor of another shape", |p| p.reshape("blk.0.attn_k.weight", &[64, 64], TensorType::F32), &["blk.0.attn_k.weight", "[64, 64]", "[64, 32]"]),
-        ("a tensor of an unsupported type", |p| p.reshape("output.weight", &[256, 64], TensorType::Q2_K), &["output.weight"]),
-        ("a norm that is a matrix", |p| p.reshape("output_norm.weight", &[32, 2], TensorType::F32), &["output_norm.weight"]),
+        (
+            "a tensor of another shape",
+            |p| p.reshape("blk.0.attn_k.weight", &[64, 64], TensorType::F32),
+            &["blk.0.attn_k.weight", "[64, 64]", "[64, 32]"],
+        ),
+        (
+            "a tensor of an unsupported type",
+            |p| p.reshape("output.weight", &[256, 64], TensorType::Q2_K),
+            &["output.weight"],
+        ),
+        (
+            "a norm that is a matrix",
+            |p| p.reshape("output_norm.weight", &[32, 2], TensorType::F32),
+            &["output_norm.weight"],
+        ),
     ];
     for (what, change, says) in table {
         let mut parts = TinyModel::qwen2().parts();

@@ -1,4 +1,5 @@
 //! What a caller sees of a request: its events, its end, and what it cannot do to others.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod common;
 
@@ -51,9 +52,17 @@ fn what_cannot_run_is_refused_with_numbers() {
     // what is wrong | request | what the error says
     type Row<'a> = (&'a str, Request, &'a str);
     let table: &[Row<'_>] = &[
-        ("a prompt as long as the context", greedy(&prompt(1, 512), 1), "the prompt has 512 tokens, the model takes 511"),
+        (
+            "a prompt as long as the context",
+            greedy(&prompt(1, 512), 1),
+            "the prompt has 512 tokens, the model takes 511",
+        ),
         ("no prompt", greedy(&[], 1), "the prompt has no tokens"),
-        ("an id outside the vocabulary", greedy(&[vocab], 1), &format!("the prompt has token {vocab}, but the model has {vocab}")),
+        (
+            "an id outside the vocabulary",
+            greedy(&[vocab], 1),
+            &format!("the prompt has token {vocab}, but the model has {vocab}"),
+        ),
         ("nothing to generate", greedy(&[1], 0), "tokens_max is 0"),
         ("temperature", with(|r| r.sampling.temperature = -0.5), "temperature is -0.5"),
         ("temperature NaN", with(|r| r.sampling.temperature = f32::NAN), "temperature is NaN"),
@@ -95,19 +104,25 @@ fn stop_strings_and_stop_tokens_end_a_completion() {
     let bytes: Vec<char> = whole.text.chars().collect();
     let middle: String = bytes[bytes.len() / 2..bytes.len() / 2 + 3].iter().collect();
     let cut = whole.text.find(&middle).unwrap();
-    let found = run(&engine, with(|request| {
-        request.tokens_max = 40;
-        request.stop = Stop { strings: vec!["never this".to_owned(), middle.clone()], tokens: vec![] };
-    }));
+    let found = run(
+        &engine,
+        with(|request| {
+            request.tokens_max = 40;
+            request.stop = Stop { strings: vec!["never this".to_owned(), middle.clone()], tokens: vec![] };
+        }),
+    );
     assert_eq!((found.text.as_str(), found.end), (&whole.text[..cut], Ok(FinishReason::Stop)));
     assert!(found.completion_tokens < 40 && found.completion_tokens as usize >= found.ids.len());
 
     let pair = &whole.ids[10..12];
     let first = whole.ids.windows(2).position(|two| two == pair).unwrap();
-    let found = run(&engine, with(|request| {
-        request.tokens_max = 40;
-        request.stop = Stop { strings: vec![], tokens: vec![pair.to_vec()] };
-    }));
+    let found = run(
+        &engine,
+        with(|request| {
+            request.tokens_max = 40;
+            request.stop = Stop { strings: vec![], tokens: vec![pair.to_vec()] };
+        }),
+    );
     assert_eq!((found.ids.as_slice(), found.end), (&whole.ids[..first], Ok(FinishReason::Stop)));
     assert_eq!(found.completion_tokens as usize, first + 2, "the stop tokens were generated");
 }
@@ -164,7 +179,10 @@ fn a_text_of_one_token_has_no_losses() {
     assert_eq!(engine.score(&[5]).unwrap(), []);
     assert!(matches!(engine.score(&[]), Err(Error::Submit(SubmitError::Invalid(_)))));
     assert_eq!(engine.score(&prompt(1, 512)).unwrap().len(), 511, "a text may fill the context");
-    assert!(matches!(engine.score(&prompt(1, 513)), Err(Error::Submit(SubmitError::TooLong { prompt: 513, limit: 512 }))));
+    assert!(matches!(
+        engine.score(&prompt(1, 513)),
+        Err(Error::Submit(SubmitError::TooLong { prompt: 513, limit: 512 }))
+    ));
 }
 
 /// Nobody listens.
@@ -204,7 +222,10 @@ fn who_leaves_frees_the_place_at_the_next_step() {
         let left = Arc::new(AtomicBool::new(false));
         let (sender, events) = mpsc::channel();
         let request = Request {
-            sampling: Sampling { logit_bias: engine.info().eos.iter().map(|&end| (end, -1000.0)).collect(), ..Sampling::greedy() },
+            sampling: Sampling {
+                logit_bias: engine.info().eos.iter().map(|&end| (end, -1000.0)).collect(),
+                ..Sampling::greedy()
+            },
             ..greedy(&prompt(1, prompt_tokens), 500)
         };
         engine.submit(request, Box::new(Leaving { left: Arc::clone(&left), events: sender })).unwrap();
@@ -304,10 +325,16 @@ fn logits_that_are_not_finite_fail_one_sequence_and_no_other() {
 #[test]
 fn stopping_the_engine_ends_what_runs() {
     let engine = tiny();
-    let events = submit(&engine, Request {
-        sampling: Sampling { logit_bias: engine.info().eos.iter().map(|&end| (end, -1000.0)).collect(), ..Sampling::greedy() },
-        ..greedy(&prompt(1, 4), 500)
-    });
+    let events = submit(
+        &engine,
+        Request {
+            sampling: Sampling {
+                logit_bias: engine.info().eos.iter().map(|&end| (end, -1000.0)).collect(),
+                ..Sampling::greedy()
+            },
+            ..greedy(&prompt(1, 4), 500)
+        },
+    );
     drop(engine);
     let end = collect(&events).end;
     // It may have been quick enough to finish.

@@ -85,14 +85,24 @@ impl Config {
         for (key, size) in [("embedding_length", hidden), ("feed_forward_length", ffn)] {
             keys.must(size % BLOCK == 0, key, size, format_args!("a multiple of {BLOCK}"))?;
         }
-        keys.must(heads % kv_heads == 0, "attention.head_count_kv", kv_heads, format_args!("a divisor of the {heads} heads"))?;
+        keys.must(
+            heads % kv_heads == 0,
+            "attention.head_count_kv",
+            kv_heads,
+            format_args!("a divisor of the {heads} heads"),
+        )?;
         keys.must(
             head_dim % HEAD_LANES == 0 && heads * head_dim % BLOCK == 0,
             "attention.key_length",
             head_dim,
             format_args!("a multiple of {HEAD_LANES}, and with {heads} heads of {BLOCK}"),
         )?;
-        keys.must(value_dim == head_dim, "attention.value_length", value_dim, format_args!("the key length {head_dim}"))?;
+        keys.must(
+            value_dim == head_dim,
+            "attention.value_length",
+            value_dim,
+            format_args!("the key length {head_dim}"),
+        )?;
         Ok(config)
     }
 
@@ -177,7 +187,13 @@ impl Keys<'_> {
         }
     }
 
-    fn must(&self, holds: bool, key: &str, found: impl fmt::Display, expected: fmt::Arguments<'_>) -> Result<(), Error> {
+    fn must(
+        &self,
+        holds: bool,
+        key: &str,
+        found: impl fmt::Display,
+        expected: fmt::Arguments<'_>,
+    ) -> Result<(), Error> {
         if holds {
             return Ok(());
         }

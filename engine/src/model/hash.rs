@@ -2,8 +2,7 @@
 
 const LANES: usize = 4;
 const LANE_BYTES: usize = 8;
-const ODD: [u64; LANES] =
-    [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9, 0xd6e8_feb8_6659_fd93];
+const ODD: [u64; LANES] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9, 0xd6e8_feb8_6659_fd93];
 
 /// Hash of `bytes`, continuing from `seed`.
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {

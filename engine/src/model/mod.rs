@@ -198,12 +198,8 @@ impl Model {
     /// output of the wanted rows in `scratch` for [`Self::logits`].
     pub(crate) fn forward(&self, batch: Batch<'_>, kv: &mut KvStore, scratch: &mut Scratch) {
         let hidden = self.config.hidden;
-        let products = Products {
-            compute: &self.compute,
-            weights: &self.weights,
-            precision: self.precision,
-            firsts: Vec::new(),
-        };
+        let products =
+            Products { compute: &self.compute, weights: &self.weights, precision: self.precision, firsts: Vec::new() };
         let mut pass = Pass::new(&self.config, &self.rope, products, batch, kv, scratch);
         for (&id, x) in batch.ids.iter().zip(pass.x().chunks_exact_mut(hidden)) {
             self.embedding.row(&self.file, id, x);
@@ -248,9 +244,7 @@ fn compute(options: &LoadOptions) -> Result<Compute, Error> {
         let available: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
         return Err(Error::Isa { wanted: isa.to_string(), available: available.join(", ") });
     }
-    let threads = options
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let threads = options.threads.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
     Ok(Compute::new(isa, threads))
 }
 

@@ -93,7 +93,8 @@ impl<'a> Tensors<'a> {
     }
 
     fn find(&self, name: &str, dims: &[usize]) -> Result<(&'a TensorInfo, Layout), Error> {
-        let tensor = self.file.need_tensor(name).map_err(|source| Error::File { path: self.path.to_owned(), source })?;
+        let tensor =
+            self.file.need_tensor(name).map_err(|source| Error::File { path: self.path.to_owned(), source })?;
         let expected: Vec<u64> = dims.iter().map(|&dim| dim as u64).collect();
         if tensor.dims != expected {
             return Err(Error::TensorShape { name: name.to_owned(), found: tensor.dims.clone(), expected });

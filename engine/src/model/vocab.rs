@@ -20,8 +20,9 @@ pub(crate) fn read(file: &Gguf, path: &Path) -> Result<Tokenizer, Error> {
     // Early files leave the rule out; their architecture decides it.
     let pre = match file.opt_str("tokenizer.ggml.pre").map_err(in_file)? {
         None => Pre::Qwen2,
-        Some(name) => Pre::named(name)
-            .ok_or_else(|| wrong("tokenizer.ggml.pre", format_args!("`{name}`"), "a rule of the Qwen family, such as `qwen2`"))?,
+        Some(name) => Pre::named(name).ok_or_else(|| {
+            wrong("tokenizer.ggml.pre", format_args!("`{name}`"), "a rule of the Qwen family, such as `qwen2`")
+        })?,
     };
     let tokens = strings(file, "tokenizer.ggml.tokens").map_err(in_file)?;
     let merges = strings(file, "tokenizer.ggml.merges").map_err(in_file)?;

@@ -125,7 +125,10 @@ impl Weights {
         let map = Map::open(&temporary.path)?;
         let start = header_len(bytes);
         if map.len() != start + bytes {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was written to it"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter than what was written to it",
+            ));
         }
         temporary.rename(&path)?;
         tracing::info!(

@@ -64,11 +64,41 @@ fn penalties_push_down_what_has_occurred() {
     let table: &[Row<'_>] = &[
         ("none", greedy.clone(), &[0], &[2.0, 1.5], &[0, 0, 0]),
         ("presence, once", Sampling { presence_penalty: 1.0, ..greedy.clone() }, &[], &[2.0, 1.5], &[0, 1, 0, 0]),
-        ("presence leaves the prompt alone", Sampling { presence_penalty: 1.0, ..greedy.clone() }, &[0], &[2.0, 1.5], &[0, 1]),
-        ("frequency, each time", Sampling { frequency_penalty: 0.4, ..greedy.clone() }, &[], &[2.0, 1.5], &[0, 0, 1, 0, 1]),
-        ("repetition, the prompt too", Sampling { repetition_penalty: 2.0, ..greedy.clone() }, &[0], &[2.0, 1.5], &[1, 0, 0]),
-        ("repetition of a negative logit", Sampling { repetition_penalty: 2.0, ..greedy.clone() }, &[0], &[-1.0, -1.5], &[1, 0]),
-        ("the bias comes first", Sampling { repetition_penalty: 2.0, logit_bias: vec![(0, 3.0)], ..greedy.clone() }, &[0], &[-1.0, 0.9], &[0]),
+        (
+            "presence leaves the prompt alone",
+            Sampling { presence_penalty: 1.0, ..greedy.clone() },
+            &[0],
+            &[2.0, 1.5],
+            &[0, 1],
+        ),
+        (
+            "frequency, each time",
+            Sampling { frequency_penalty: 0.4, ..greedy.clone() },
+            &[],
+            &[2.0, 1.5],
+            &[0, 0, 1, 0, 1],
+        ),
+        (
+            "repetition, the prompt too",
+            Sampling { repetition_penalty: 2.0, ..greedy.clone() },
+            &[0],
+            &[2.0, 1.5],
+            &[1, 0, 0],
+        ),
+        (
+            "repetition of a negative logit",
+            Sampling { repetition_penalty: 2.0, ..greedy.clone() },
+            &[0],
+            &[-1.0, -1.5],
+            &[1, 0],
+        ),
+        (
+            "the bias comes first",
+            Sampling { repetition_penalty: 2.0, logit_bias: vec![(0, 3.0)], ..greedy.clone() },
+            &[0],
+            &[-1.0, 0.9],
+            &[0],
+        ),
     ];
     for (what, rules, prompt, logits, expected) in table {
         assert_eq!(draw(rules, logits, prompt, expected.len()), *expected, "{what}");
@@ -154,7 +184,8 @@ fn a_large_vocabulary_gives_the_same_shares_as_its_definition() {
     assert!(outside <= 1, "{outside} draws from outside the {} tokens kept", kept.len());
     let best = drawn.iter().filter(|&&id| id % 400 < 20).count() as f64 / 2000.0;
     let expected: f64 =
-        kept.iter().filter(|&&id| id % 400 < 20).map(|&id| f64::from(logits[id as usize] / 2.0).exp()).sum::<f64>() / sum;
+        kept.iter().filter(|&&id| id % 400 < 20).map(|&id| f64::from(logits[id as usize] / 2.0).exp()).sum::<f64>()
+            / sum;
     assert!((best - expected).abs() < 0.04, "share {best}, not {expected}");
 }
 

@@ -24,12 +24,7 @@ fn one_step_as_a_table() {
     // what is shown | sequences | free pages | step
     let table: &[(&str, &[View], u32, Step)] = &[
         ("nothing", &[], 9, Step::default()),
-        (
-            "a first chunk",
-            &[waiting(20)],
-            9,
-            Step { admit: vec![0], spans: vec![span(0, 0, 8)], ..Step::default() },
-        ),
+        ("a first chunk", &[waiting(20)], 9, Step { admit: vec![0], spans: vec![span(0, 0, 8)], ..Step::default() }),
         ("the next chunk", &[running(20, 8)], 9, Step { spans: vec![span(0, 8, 8)], ..Step::default() }),
         ("decode", &[running(21, 20)], 9, Step { spans: vec![span(0, 20, 1)], ..Step::default() }),
         (
@@ -90,7 +85,8 @@ fn one_step_as_a_table() {
 fn the_share_of_the_budget_rotates() {
     let limits = limits(4, 8, 4);
     let views = [running(100, 0), running(100, 0), running(100, 0)];
-    let first = |turn| plan(&limits, &views, 100, turn).spans.iter().map(|span| (span.index, span.len)).collect::<Vec<_>>();
+    let first =
+        |turn| plan(&limits, &views, 100, turn).spans.iter().map(|span| (span.index, span.len)).collect::<Vec<_>>();
     assert_eq!(first(0), [(0, 4), (1, 4)]);
     assert_eq!(first(1), [(1, 4), (2, 4)]);
     assert_eq!(first(2), [(2, 4), (0, 4)]);
@@ -145,7 +141,15 @@ fn simulate(seed: u64) {
             left -= 1;
             let prompt = 1 + random.below(capacity.min(300));
             let end = (prompt + 1 + random.below(60)).min(capacity + 1);
-            sequences.push(Simulated { prompt, end, tokens: prompt, done: 0, pages: vec![], running: false, deadline: 0 });
+            sequences.push(Simulated {
+                prompt,
+                end,
+                tokens: prompt,
+                done: 0,
+                pages: vec![],
+                running: false,
+                deadline: 0,
+            });
             // Alone, a sequence needs one step a token at most, and as much once more for each page
             // it loses and is computed again for. Those that run beside it share the budget.
             let work = |s: &Simulated| u64::from(s.end) * (2 + u64::from(s.end.div_ceil(page)));
@@ -198,9 +202,8 @@ fn simulate(seed: u64) {
 /// What holds in every step.
 fn check(seed: u64, limits: &Limits, views: &[View], step: &Step) {
     let holds = |truth: bool, what: &str| assert!(truth, "seed {seed}: {what}\n{views:?}\n{step:?}");
-    let running = |index: usize| {
-        (views[index].running || step.admit.contains(&index)) && !step.preempt.contains(&index)
-    };
+    let running =
+        |index: usize| (views[index].running || step.admit.contains(&index)) && !step.preempt.contains(&index);
     let running_count = (0..views.len()).filter(|&index| running(index)).count();
     holds(running_count <= limits.sequences_max.get() as usize, "too many sequences run");
     holds(step.admit.iter().all(|&index| !views[index].running), "one is admitted twice");

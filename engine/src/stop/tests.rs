@@ -10,8 +10,12 @@ fn tokenizer() -> Tokenizer {
     let pieces = PIECES.map(|piece| piece.bytes().map(letter).collect());
     let mut kinds = vec![TokenKind::Normal; 256 + PIECES.len()];
     kinds[END as usize] = TokenKind::Control;
-    Tokenizer::new(Vocab { tokens: (0..=255).map(|b| letter(b).to_string()).chain(pieces).collect(), kinds, ..Vocab::default() })
-        .unwrap()
+    Tokenizer::new(Vocab {
+        tokens: (0..=255).map(|b| letter(b).to_string()).chain(pieces).collect(),
+        kinds,
+        ..Vocab::default()
+    })
+    .unwrap()
 }
 
 /// The byte-level alphabet: printable Latin-1 stands for itself, the rest follows from U+0100.
@@ -154,7 +158,11 @@ fn token_sequences_stop_and_do_not_show() {
     ];
     for &(tokens, sequences, text, ids, ended) in table {
         let (pieces, released, stopped) = run(watch(&[], sequences), tokens);
-        assert_eq!((pieces.concat().as_str(), released.as_slice(), stopped), (text, ids, ended), "{tokens:?} with {sequences:?}");
+        assert_eq!(
+            (pieces.concat().as_str(), released.as_slice(), stopped),
+            (text, ids, ended),
+            "{tokens:?} with {sequences:?}"
+        );
     }
 }
 

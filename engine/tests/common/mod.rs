@@ -1,5 +1,5 @@
 //! Models in files, and requests run to their end.
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of this")]
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::mpsc};
 
