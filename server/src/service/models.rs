@@ -30,13 +30,14 @@ pub(crate) fn unknown<S: AsRef<str>>(name: &str, near: &[S]) -> ApiError {
 }
 
 fn near<'a>(name: &str, names: &[&'a str]) -> Vec<&'a str> {
-    let mut ranked: Vec<(usize, &str)> = names.iter().map(|known| (distance(name, known), *known)).collect();
+    let mut ranked: Vec<(isize, &str)> = names.iter().map(|known| (distance(name, known), *known)).collect();
     ranked.sort_by_key(|(distance, _)| *distance);
     ranked.into_iter().take(NEAR_COUNT_MAX).map(|(_, known)| known).collect()
 }
 
-/// Edits from one name to the other; case does not count, and a name within the other is near.
-fn distance(a: &str, b: &str) -> usize {
+/// Edits from one name to the other, less what they begin with in common; case does not count. A
+/// name cut short is so nearer than another of equal length.
+fn distance(a: &str, b: &str) -> isize {
     let fold = |text: &str| -> Vec<char> { text.chars().take(NAME_CHARS_MAX).flat_map(char::to_lowercase).collect() };
     let (a, b) = (fold(a), fold(b));
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -50,7 +51,7 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     let common = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    row[b.len()].saturating_sub(common / 2)
+    2 * row[b.len()] as isize - common as isize
 }
 
 #[cfg(test)]

@@ -1,0 +1,11 @@
+//! The server over real sockets, with a backend that plays scripts.
+
+mod bad_input;
+mod chat_stream;
+mod chat_whole;
+mod connections;
+mod drain;
+mod keys;
+mod logs;
+mod mutated;
+mod service;

@@ -1,0 +1,248 @@
+//! A server to talk to, and a small HTTP client that shows the bytes as they are.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+
+use qwenda_server::{Clock, ServeConfig, Server, Totals, keys};
+use qwenda_testkit::Scripted;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const NOW: u64 = 1_767_225_600;
+
+/// A running server, stopped when dropped.
+pub(crate) struct Service {
+    pub(crate) addr: std::net::SocketAddr,
+    pub(crate) backend: Scripted,
+    pub(crate) key: String,
+    pub(crate) totals: Totals,
+    pub(crate) dir: tempfile::TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, _) = keys::create(dir.path(), "test").await.unwrap();
+        let mut config = ServeConfig::new("127.0.0.1:0".parse().unwrap(), dir.path());
+        change(&mut config);
+        let backend = Scripted::new(&["qwen-scripted", "qwen-other"]);
+        let clock = Clock::from_fn(|| NOW * 1000);
+        let server = Server::bind_with_clock(config, std::sync::Arc::new(backend.clone()), clock).await.unwrap();
+        let (addr, totals) = (server.addr(), server.totals());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let key = key.reveal().to_owned();
+        Self { addr, backend, key, totals, dir, stop: Some(stop), running }
+    }
+
+    /// Asks the server to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) async fn stopped(self) {
+        self.running.await.unwrap();
+    }
+
+    /// The head of a request with a key and, if there is one, a body of this length.
+    pub(crate) fn head(&self, method: &str, path: &str, body_bytes: Option<usize>) -> String {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", self.key);
+        if let Some(bytes) = body_bytes {
+            write!(head, "Content-Type: application/json\r\nContent-Length: {bytes}\r\n").unwrap();
+        }
+        head + "\r\n"
+    }
+
+    pub(crate) async fn connect(&self) -> Connection {
+        let socket = TcpStream::connect(self.addr).await.unwrap();
+        // Heads and bodies are written apart; without this the second waits for the first's receipt.
+        socket.set_nodelay(true).unwrap();
+        Connection { socket, read: Vec::new() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send(&self.head("GET", path, None), b"").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Reply {
+        let body = body.as_ref();
+        self.send(&self.head("POST", path, Some(body.len())), body).await
+    }
+
+    /// A chat with one user message and these fields.
+    pub(crate) async fn chat(&self, fields: Value) -> Reply {
+        self.post(CHAT, request(fields).to_string()).await
+    }
+
+    pub(crate) async fn send(&self, head: &str, body: &[u8]) -> Reply {
+        let mut connection = self.connect().await;
+        connection.write(head.as_bytes()).await;
+        connection.write(body).await;
+        connection.reply().await
+    }
+}
+
+/// A request with one user message and these fields.
+pub(crate) fn request(fields: Value) -> Value {
+    let mut request = json!({"model": "qwen-scripted", "messages": [{"role": "user", "content": "hi"}]});
+    for (key, value) in fields.as_object().unwrap() {
+        request[key] = value.clone();
+    }
+    request
+}
+
+/// A connection that may carry several requests.
+pub(crate) struct Connection {
+    socket: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
+    /// Reads until `mark` has come and returns everything up to its end.
+    pub(crate) async fn read_until(&mut self, mark: &str) -> String {
+        loop {
+            if let Some(at) = find(&self.read, mark.as_bytes()) {
+                let rest = self.read.split_off(at + mark.len());
+                return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
+            }
+            assert!(self.more().await, "the connection ended before {mark:?}");
+        }
+    }
+
+    /// Reads to the end of the connection.
+    pub(crate) async fn read_to_end(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let count = self.socket.read(&mut buffer).await.unwrap_or(0);
+        self.read.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    /// Reads one whole response.
+    pub(crate) async fn reply(&mut self) -> Reply {
+        let head = self.read_until("\r\n\r\n").await;
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: BTreeMap<String, String> = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let body = if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            self.chunks().await
+        } else {
+            let bytes: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+            while self.read.len() < bytes {
+                assert!(self.more().await, "the body is shorter than announced");
+            }
+            let rest = self.read.split_off(bytes);
+            String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap()
+        };
+        Reply { status, headers, body }
+    }
+
+    async fn chunks(&mut self) -> String {
+        let mut body = String::new();
+        loop {
+            let size = self.read_until("\r\n").await;
+            let size = usize::from_str_radix(size.trim(), 16).unwrap();
+            while self.read.len() < size + 2 {
+                assert!(self.more().await, "a chunk is shorter than announced");
+            }
+            let rest = self.read.split_off(size + 2);
+            let chunk = std::mem::replace(&mut self.read, rest);
+            assert_eq!(&chunk[size..], b"\r\n");
+            if size == 0 {
+                return body;
+            }
+            body.push_str(std::str::from_utf8(&chunk[..size]).unwrap());
+        }
+    }
+}
+
+fn find(bytes: &[u8], mark: &[u8]) -> Option<usize> {
+    bytes.windows(mark.len()).position(|window| window == mark)
+}
+
+/// One response.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        &self.headers["x-request-id"]
+    }
+
+    /// Status, headers that say something, and the body, with the request's id as `<id>`.
+    pub(crate) fn shown(&self) -> String {
+        let mut text = format!("HTTP {}\n", self.status);
+        for (name, value) in &self.headers {
+            if !["date", "content-length", "transfer-encoding"].contains(&name.as_str()) {
+                writeln!(text, "{name}: {value}").unwrap();
+            }
+        }
+        let text = format!("{text}\n{}", self.body).replace(self.request_id(), "<id>");
+        if text.ends_with('\n') { text } else { text + "\n" }
+    }
+
+    /// The data of its events.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let mut decoder = qwenda_types::sse::Decoder::default();
+        decoder.push(self.body.as_bytes()).unwrap().into_iter().map(|event| event.data).collect()
+    }
+
+    /// Checks an error in the shape of the contract.
+    #[track_caller]
+    pub(crate) fn refuses(&self, status: u16, code: &str, keyword: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        let body = self.json();
+        assert_eq!(body["error"]["code"], code, "{body}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(keyword), "{message:?} does not say {keyword:?}");
+        assert!(body["error"]["param"].is_null());
+        assert!(body["error"]["type"].is_string());
+        assert_eq!(body["request_id"], self.request_id());
+        assert_eq!(self.headers["content-type"], "application/json");
+    }
+}
+
+/// Compares with the file of this name; `UPDATE=1` writes it.
+#[track_caller]
+pub(crate) fn snapshot(name: &str, text: &str) {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/it/snapshots", name].iter().collect();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, known, "snapshot {name}; UPDATE=1 accepts it");
+}
