@@ -5,7 +5,11 @@
 pub mod local;
 pub mod models;
 
-use std::{future::Future, pin::Pin, task::{Context, Poll}};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use futures_core::Stream;
 use qwenda_types::chat::{ChatRequest, FinishReason};

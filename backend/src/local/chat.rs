@@ -11,7 +11,7 @@ use qwenda_engine::{Event, Request, Sampling, Sink};
 use qwenda_tokenizer::{Specials, TokenKind, Tokenizer};
 use qwenda_types::chat::{ChatRequest, FinishReason, SEED_DEFAULT, Stop};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     Loaded,
@@ -190,8 +190,11 @@ struct ToChannel {
 
 impl Sink for ToChannel {
     fn event(&mut self, event: Event) {
-        // Never full, see `chat`; closed when the caller has left, which `gone` says next.
-        let _ = self.sender.try_send((self.choice, event));
+        match self.sender.try_send((self.choice, event)) {
+            // Closed when the caller has left, which `gone` says next.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => panic!("the channel has room for every event, see `chat`"),
+        }
     }
 
     fn gone(&self) -> bool {

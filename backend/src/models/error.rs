@@ -47,7 +47,7 @@ pub enum PullError {
     NoSource { model: String, tried: Vec<Tried> },
     /// Bytes came, but not those of this model, and no other source had them.
     #[error("{what} from {source_name} has SHA-256 {got}, the catalogue says {want}")]
-    WrongHash { model: String, source_name: String, what: String, want: String, got: String, tried: Vec<Tried> },
+    WrongHash { model: String, source_name: String, what: Box<str>, want: Box<str>, got: Box<str>, tried: Vec<Tried> },
     /// The file or folder the user named does not hold the model.
     #[error("{}: {what}", path.display())]
     NotThere { path: PathBuf, what: String },
@@ -110,7 +110,7 @@ impl PullError {
         let model = model.to_owned();
         let hash = tried.iter().find_map(|one| match &one.error {
             SourceError::WrongHash { what, want, got } => {
-                Some((one.source.clone(), what.clone(), want.clone(), got.clone()))
+                Some((one.source.clone(), what.as_str().into(), want.as_str().into(), got.as_str().into()))
             }
             _ => None,
         });

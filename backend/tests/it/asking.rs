@@ -23,10 +23,10 @@ impl Tiny {
     }
 
     pub(crate) fn of(model: &TinyModel, options: LocalOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("tiny.gguf");
-        model.write(&path).unwrap();
-        let local = Local::open(vec![LocalModel { name: "tiny".into(), path }], options).unwrap();
+        model.write(&path).expect("the model is written");
+        let local = Local::open(vec![LocalModel { name: "tiny".into(), path }], options).expect("the model opens");
         Self { folder, local }
     }
 
@@ -74,7 +74,7 @@ pub(crate) async fn refused(local: &Local, request: Value) -> BackendError {
 /// Asks and holds the events to the trait's promises: `Started` first, `Done` last, every choice ended
 /// once and silent after that.
 pub(crate) async fn ask(local: &Local, request: Value) -> Answer {
-    let choices = request.get("n").map_or(1, |n| n.as_u64().unwrap() as usize);
+    let choices = request.get("n").map_or(1, |n| n.as_u64().expect("a number") as usize);
     let mut stream = start(local, request).await.expect("it is taken");
     let mut answer = Answer {
         texts: vec![String::new(); choices],

@@ -32,7 +32,7 @@ fn a_named_file_that_is_another_is_refused() {
         error
     };
     let PullError::WrongHash { want, got, .. } = pull("other.gguf") else { panic!() };
-    assert_eq!((want, got), (entry.sha256.clone(), sha256(&other)));
+    assert_eq!((&*want, &*got), (&*entry.sha256, &*sha256(&other)));
     let PullError::NotThere { what, .. } = pull("short.gguf") else { panic!() };
     assert_eq!(what, "has 999 bytes, the catalogue says 1000");
     assert!(matches!(pull("absent.gguf"), PullError::NotThere { .. }));
