@@ -34,12 +34,8 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
-    let load = LoadOptions {
-        isa: args.isa,
-        threads: args.threads,
-        cache_dir: args.cache.clone(),
-        ..LoadOptions::default()
-    };
+    let load =
+        LoadOptions { isa: args.isa, threads: args.threads, cache_dir: args.cache.clone(), ..LoadOptions::default() };
     let begun = Instant::now();
     let model = Model::load(&args.model, &load)?;
     let load_s = begun.elapsed().as_secs_f64();

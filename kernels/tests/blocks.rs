@@ -20,7 +20,7 @@ fn check(layout: Layout, block: &[&[u8]], want: impl Fn(usize) -> f32) {
 
 /// Byte `i` has low nibble `i % 16` and high nibble `15 - i % 16`.
 fn nibbles<const N: usize>() -> [u8; N] {
-    std::array::from_fn(|i| (i % 16 | (15 - i % 16) << 4) as u8)
+    std::array::from_fn(|i| ((i % 16) | ((15 - i % 16) << 4)) as u8)
 }
 
 #[test]
