@@ -136,32 +136,16 @@ impl Sampler {
         scratch.weights.extend(logits.iter().map(|&logit| (logit - best_logit) * per_temperature));
         exp(&mut scratch.weights);
         let mass: f64 = scratch.weights.chunks(BLOCK).map(sum).sum();
-        if rules.top_p >= 1.0 {
-            if rules.min_p > 0.0 {
-                for weight in &mut scratch.weights {
-                    *weight = if *weight < rules.min_p { 0.0 } else { *weight };
+        let last = if rules.top_p < 1.0 { Some(rules.last_kept(logits, mass, scratch)) } else { None };
+        if last.is_some() || rules.min_p > 0.0 {
+            for ((id, weight), &logit) in (0u32..).zip(&mut scratch.weights).zip(logits) {
+                let beyond = last.is_some_and(|last| logit < last.logit || (logit == last.logit && id > last.id));
+                if beyond || *weight < rules.min_p {
+                    *weight = 0.0;
                 }
             }
-            return draw_weighted(&scratch.weights, draw).unwrap_or(best);
         }
-        let mut depth = DEPTH_FIRST;
-        loop {
-            let floor = (-depth).exp();
-            scratch.candidates.clear();
-            scratch.candidates.extend(
-                (0u32..)
-                    .zip(logits)
-                    .zip(&scratch.weights)
-                    .filter_map(|((id, &logit), &weight)| (weight > floor).then_some(Candidate { id, logit, weight })),
-            );
-            let covered: f64 = scratch.candidates.iter().map(|candidate| f64::from(candidate.weight)).sum();
-            // A floor of 0 has taken in all that weighs anything.
-            if covered >= rules.top_p * mass || floor == 0.0 {
-                sort(&mut scratch.candidates);
-                return rules.draw_sorted(&scratch.candidates, mass, draw);
-            }
-            depth *= 2.0;
-        }
+        draw_weighted(&scratch.weights, draw).unwrap_or(best)
     }
 }
 
@@ -184,6 +168,29 @@ impl Rules {
             candidate.weight = weight;
         }
         sum(weights)
+    }
+
+    /// The least probable token that `top_p` keeps, `scratch.weights` being those of all `logits`.
+    fn last_kept(&self, logits: &[f32], mass: f64, scratch: &mut Scratch) -> Candidate {
+        let Scratch { weights, candidates } = scratch;
+        let wanted = self.top_p * mass;
+        let mut depth = DEPTH_FIRST;
+        loop {
+            let floor = (-depth).exp();
+            candidates.clear();
+            candidates.extend(
+                (0u32..)
+                    .zip(logits)
+                    .zip(&*weights)
+                    .filter_map(|((id, &logit), &weight)| (weight > floor).then_some(Candidate { id, logit, weight })),
+            );
+            let covered: f64 = candidates.iter().map(|candidate| f64::from(candidate.weight)).sum();
+            // A floor of 0 has taken in all that weighs anything.
+            if covered >= wanted || floor == 0.0 {
+                return reach(candidates, wanted);
+            }
+            depth *= 2.0;
+        }
     }
 
     /// Draws from sorted candidates after `top_p` of `mass` and `min_p`.
@@ -270,6 +277,31 @@ fn largest(logits: &[f32], k: usize, out: &mut Vec<Candidate>) {
     }
     sort(out);
     out.truncate(k);
+}
+
+/// The candidate with which, from the most probable on, the mass reaches `wanted`.
+fn reach(mut candidates: &mut [Candidate], mut wanted: f64) -> Candidate {
+    const FEW: usize = 64;
+    while candidates.len() > FEW {
+        let middle = candidates.len() / 2;
+        candidates.select_nth_unstable_by(middle, order);
+        let (upper, lower) = candidates.split_at_mut(middle);
+        let mass: f64 = upper.iter().map(|candidate| f64::from(candidate.weight)).sum();
+        if mass >= wanted {
+            candidates = upper;
+        } else {
+            wanted -= mass;
+            candidates = lower;
+        }
+    }
+    sort(candidates);
+    for candidate in &*candidates {
+        wanted -= f64::from(candidate.weight);
+        if wanted <= 0.0 {
+            return *candidate;
+        }
+    }
+    *candidates.last().expect("the best token weighs 1")
 }
 
 fn sort(candidates: &mut [Candidate]) {
