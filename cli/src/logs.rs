@@ -16,7 +16,7 @@ pub fn start(ui: Ui, service: bool) {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
         .with_writer(std::io::stderr)
-        .with_ansi(ui.color)
+        .with_ansi(false)
         .with_target(service);
     // Whoever set a subscriber before us keeps it.
     let _ = if service { logs.try_init() } else { logs.without_time().try_init() };

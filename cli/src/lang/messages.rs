@@ -77,8 +77,6 @@ texts! {
         "请先转换编码，例如从 {encoding} 转换：iconv -f {encoding} -t UTF-8"
     }
     input_too_large(name: &str, mib: u64) { "{name} is larger than {mib} MiB", "{name} 超过 {mib} MiB" }
-    cannot_read(name: &str, error: &io::Error) { "cannot read {name}: {error}", "无法读取 {name}：{error}" }
-    cannot_write(name: &str, error: &io::Error) { "cannot write {name}: {error}", "无法写入 {name}：{error}" }
     exists(name: &str) { "{name} exists; choose another name", "{name} 已存在，请换一个名字" }
     no_messages() { "it should be an array of messages, with at least one", "应为消息数组，且至少有一条消息" }
     no_tools() { "it should be an array of tools", "应为工具数组" }
@@ -163,6 +161,7 @@ texts! {
     // The conversation.
     welcome(model: &str) { "{model} · /help lists the commands, Ctrl-D leaves", "{model} · /help 查看命令，Ctrl-D 退出" }
     how_to_leave() { "Ctrl-D or /quit leaves", "按 Ctrl-D 或输入 /quit 退出" }
+    typed_not_utf8() { "that was not UTF-8 text; the line is thrown away", "输入不是 UTF-8 文本，已放弃这一行" }
     stopped() { "(stopped)", "（已停止）" }
     left_out(exchanges: usize, limit: usize) {
         "the conversation outgrew the model's {limit} tokens: its {exchanges} oldest question(s) and answer(s) are left out from now on",
@@ -204,7 +203,6 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
     no_auth() { "anybody who reaches this address may ask (--no-auth)", "任何能访问此地址的人都可以调用（--no-auth）" }
     draining() { "finishing the open requests; Ctrl-C again ends at once", "正在完成进行中的请求；再按一次 Ctrl-C 立即结束" }
     model_given_twice(name: &str) { "the model `{name}` is given twice", "模型 `{name}` 重复了" }
-    cannot_listen(address: &str, what: &io::Error) { "cannot listen on {address}: {what}", "无法监听 {address}：{what}" }
     key_shown_once(name: &str) { "this is the key `{name}`; it is shown this once and cannot be shown again", "这是 key `{name}`；仅显示这一次，之后无法再次查看" }
     no_keys() { "there are no keys; `qwenda keys create` makes one", "还没有 key；用 `qwenda keys create` 创建" }
     key_revoked(name: &str, last4: &str) { "revoked `{name}` (…{last4})", "已吊销 `{name}`（…{last4}）" }
@@ -212,6 +210,48 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
     is_revoked() { "revoked", "已吊销" }
     no_such_key(which: &str) { "there is no key `{which}`; `qwenda keys list` shows them", "没有 key `{which}`；`qwenda keys list` 可查看" }
     several_keys(which: &str, ids: &str) { "`{which}` fits several keys; say which by its id: {ids}", "`{which}` 对应多个 key，请用 id 指明：{ids}" }
+}
+
+/// Why the system would not, without its error number.
+fn why(lang: Lang, error: &io::Error) -> String {
+    let known = match (lang, error.kind()) {
+        (Lang::Zh, io::ErrorKind::NotFound) => "文件不存在",
+        (Lang::Zh, io::ErrorKind::PermissionDenied) => "没有权限",
+        (Lang::Zh, io::ErrorKind::IsADirectory) => "它是文件夹",
+        (Lang::Zh, io::ErrorKind::NotADirectory) => "路径中有一段不是文件夹",
+        (Lang::Zh, io::ErrorKind::AddrInUse) => "地址已被占用",
+        (Lang::Zh, io::ErrorKind::AddrNotAvailable) => "本机没有这个地址",
+        (Lang::Zh, io::ErrorKind::StorageFull) => "磁盘已满",
+        _ => {
+            let text = error.to_string();
+            return text.split(" (os error").next().unwrap_or_default().to_lowercase();
+        }
+    };
+    known.to_owned()
+}
+
+pub fn cannot_read(lang: Lang, name: &str, error: &io::Error) -> String {
+    let why = why(lang, error);
+    match lang {
+        Lang::En => format!("cannot read {name}: {why}"),
+        Lang::Zh => format!("无法读取 {name}：{why}"),
+    }
+}
+
+pub fn cannot_write(lang: Lang, name: &str, error: &io::Error) -> String {
+    let why = why(lang, error);
+    match lang {
+        Lang::En => format!("cannot write {name}: {why}"),
+        Lang::Zh => format!("无法写入 {name}：{why}"),
+    }
+}
+
+pub fn cannot_listen(lang: Lang, address: &str, error: &io::Error) -> String {
+    let why = why(lang, error);
+    match lang {
+        Lang::En => format!("cannot listen on {address}: {why}"),
+        Lang::Zh => format!("无法监听 {address}：{why}"),
+    }
 }
 
 /// The names a mistyped one may have meant.

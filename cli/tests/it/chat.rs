@@ -106,9 +106,9 @@ fn a_prompt_longer_than_the_context_is_exit_4_with_both_numbers() {
     let home = Home::new();
     let long = "word ".repeat(2000);
     let ran = feed(chat_command(&home, &[]), long.as_bytes());
-    ran.fails(4, &["the prompt has ", " tokens, more than the 512 that the model takes"]);
+    ran.fails(4, &["the prompt has ", " tokens, more than the 511 that the model takes"]);
     let ran = feed(chat_command(&home, &["--lang", "zh"]), long.as_bytes());
-    ran.fails(4, &["超过模型上限 512 个"]);
+    ran.fails(4, &["超过模型上限 511 个"]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Most tests use a tiny model made from a seed: what it says is nonsense, but it says it the same way
 //! every time. `real.rs` holds the ones that need a model that makes sense.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(unreachable_pub, reason = "a test has no outside: `pub` means that other modules here use it")]
 
 mod common;
 

@@ -17,7 +17,8 @@ fn start(home: &Home) -> Terminal {
     terminal
 }
 
-/// Asks and waits for the usage line; returns the tokens of the prompt.
+/// Asks and waits for the usage line and the next prompt: a key such as Ctrl-D means something else
+/// to the terminal before the prompt is there; returns the tokens of the prompt.
 #[track_caller]
 fn ask(terminal: &mut Terminal, text: &str) -> u32 {
     terminal.enters(text);
@@ -35,6 +36,7 @@ fn answered(terminal: &mut Terminal) -> u32 {
 fn saved(terminal: &mut Terminal, home: &Home, name: &str) -> Vec<Value> {
     terminal.enters(&format!("/save {name}"));
     terminal.sees(&format!("saved to {name}"));
+    terminal.sees("> ");
     let text = std::fs::read(home.path().join(name)).unwrap();
     serde_json::from_slice::<Value>(&text).unwrap()["messages"].as_array().unwrap().clone()
 }
@@ -55,6 +57,7 @@ fn a_conversation_remembers_until_it_is_cleared_and_ends_with_ctrl_d() {
     terminal.sees("a new conversation begins");
     assert_eq!(ask(&mut terminal, "hello"), first);
     terminal.enters("");
+    terminal.sees("> ");
     terminal.types(CTRL_D);
     assert_eq!(terminal.ends().0, 0);
 }
@@ -99,6 +102,29 @@ fn a_character_two_columns_wide_is_one_character() {
     ask(&mut terminal, "！");
     let messages = saved(&mut terminal, &home, "a.json");
     assert_eq!(asked(&messages), ["你好！"]);
+}
+
+#[test]
+fn what_is_typed_while_it_answers_is_asked_next() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.types("一二三\r四五六\r七八九\r");
+    for _ in 0..3 {
+        terminal.sees(" tokens in, ");
+    }
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert_eq!(asked(&messages), ["一二三", "四五六", "七八九"]);
+}
+
+#[test]
+fn bytes_that_are_no_text_cost_a_line_and_not_the_conversation() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.presses(&[0xc4, 0xe3, 0xba, 0xc3]);
+    terminal.sees("that was not UTF-8 text");
+    terminal.enters("/clear");
+    terminal.sees("a new conversation begins");
+    assert!(ask(&mut terminal, "hello") > 1);
 }
 
 #[test]
@@ -217,8 +243,8 @@ fn a_conversation_that_outgrows_the_context_leaves_out_its_oldest_part_and_says_
     let first = saved(&mut terminal, &home, "a.json");
     assert!(!asked(&first).iter().any(|text| text.starts_with("1 ")));
     // One question alone that is too long is an error, and is not kept.
-    terminal.enters(&"太长".repeat(600));
-    terminal.sees("more than the 512 that the model takes");
+    terminal.enters(&format!("\x1b[200~{}\x1b[201~", "太长".repeat(150)));
+    terminal.sees("more than the 511 that the model takes");
     assert_eq!(saved(&mut terminal, &home, "a.json"), first);
 }
 
@@ -264,6 +290,7 @@ fn a_conversation_speaks_chinese_to_who_reads_it() {
     terminal.sees("输出 5 token");
     terminal.enters("/help");
     terminal.sees("列出模型");
+    terminal.sees("> ");
     terminal.types(CTRL_D);
     assert_eq!(terminal.ends().0, 0);
 }

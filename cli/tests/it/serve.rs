@@ -160,7 +160,6 @@ fn several_models_are_served_under_their_names() {
     let home = Home::new();
     qwenda_testkit::TinyModel::qwen3().write(&home.path().join("other.gguf")).unwrap();
     let service = serve(&home, &["--no-auth", "--model", "tiny.gguf", "--model", "other.gguf"]);
-    assert_eq!(service.said_before, "");
     let (_, body) = service.request("GET", "/v1/models", "", "");
     let models: Value = serde_json::from_str(&body).unwrap();
     let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
@@ -209,7 +208,7 @@ fn the_context_can_be_made_smaller() {
     long["messages"][0]["content"] = "你好 ".repeat(64).into();
     let (status, body) = service.chat("", &long);
     assert_eq!(status, 400, "{body}");
-    assert!(body.contains("64"), "{body}");
+    assert!(body.contains("[1, 63]"), "{body}");
 }
 
 #[test]

@@ -61,7 +61,12 @@ impl Terminal {
     }
 
     pub fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.presses(keys.as_bytes());
+    }
+
+    /// Sends bytes, text or not.
+    pub fn presses(&mut self, bytes: &[u8]) {
+        self.keyboard.write_all(bytes).unwrap();
         self.keyboard.flush().unwrap();
     }
 
@@ -82,7 +87,11 @@ impl Terminal {
             }
             match self.screen.recv_timeout(PATIENCE) {
                 Ok(bytes) => self.show(&bytes),
-                Err(_) => panic!("never shown: {text:?}; instead: {:?}", self.unseen),
+                Err(_) => {
+                    let last: Vec<char> = self.unseen.chars().rev().take(1000).collect();
+                    let last: String = last.into_iter().rev().collect();
+                    panic!("never shown: {text:?}; instead: {last:?}");
+                }
             }
         }
     }
@@ -92,7 +101,7 @@ impl Terminal {
         while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
             self.show(&bytes);
         }
-        (self.child.wait().unwrap().exit_code(), self.unseen)
+        (self.child.wait().unwrap().exit_code(), std::mem::take(&mut self.unseen))
     }
 
     fn show(&mut self, bytes: &[u8]) {

@@ -10,6 +10,9 @@ use crate::{
     lang::{Lang, messages},
 };
 
+/// A question and its answer.
+const MESSAGES_OF_EXCHANGE: usize = 2;
+
 /// A system prompt and the messages after it, which begin with the person's.
 #[derive(Debug)]
 pub struct Conversation {
@@ -47,14 +50,14 @@ impl Conversation {
         self.said.pop();
     }
 
-    /// Drops the oldest question and its answer; false when only the newest question is left.
-    pub fn forget_oldest(&mut self) -> bool {
-        let exchange = 2;
-        let can = self.said.len() > exchange;
-        if can {
-            self.said.drain(..exchange);
-        }
-        can
+    /// How many questions have been answered.
+    pub fn exchanges(&self) -> usize {
+        self.said.len().saturating_sub(1) / MESSAGES_OF_EXCHANGE
+    }
+
+    /// Drops the oldest questions and their answers.
+    pub fn forget(&mut self, exchanges: usize) {
+        self.said.drain(..exchanges * MESSAGES_OF_EXCHANGE);
     }
 
     /// How long all that is said is.
@@ -63,8 +66,14 @@ impl Conversation {
     }
 
     pub fn messages(&self) -> Vec<Message> {
+        self.messages_without(0)
+    }
+
+    /// The messages as they would be without the oldest exchanges.
+    pub fn messages_without(&self, exchanges: usize) -> Vec<Message> {
+        let said = &self.said[exchanges * MESSAGES_OF_EXCHANGE..];
         let system = self.system.iter().map(Message::system);
-        system.chain(self.said.iter().map(|(role, text)| Message::text(*role, text))).collect()
+        system.chain(said.iter().map(|(role, text)| Message::text(*role, text))).collect()
     }
 
     /// Writes it all: as JSON that `tokens --chat` and any OpenAI client read when the name ends in
@@ -111,9 +120,10 @@ mod tests {
     #[test]
     fn forgetting_keeps_the_system_prompt_and_the_newest_question() {
         let mut conversation = sample();
-        assert!(conversation.forget_oldest());
+        assert_eq!(conversation.exchanges(), 1);
+        conversation.forget(1);
         assert_eq!(texts(&conversation), ["be brief", "two"]);
-        assert!(!conversation.forget_oldest());
+        assert_eq!(conversation.exchanges(), 0);
         conversation.take_back();
         assert_eq!(texts(&conversation), ["be brief"]);
     }

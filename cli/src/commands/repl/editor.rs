@@ -3,7 +3,7 @@
 //! A line goes on while it ends in `\` or while a `"""` is open; Alt-Enter breaks a line anywhere; a
 //! paste of several lines stays one text.
 
-use std::{borrow::Cow, fs, path::PathBuf};
+use std::{borrow::Cow, fs, io, path::PathBuf};
 
 use rustyline::{
     Cmd, CompletionType, Config, Context, EventHandler, KeyCode, KeyEvent, Modifiers,
@@ -30,6 +30,8 @@ pub enum Typed {
     Nothing,
     /// Ctrl-C on an empty line or after a text, which is thrown away.
     CtrlC,
+    /// Bytes that are not UTF-8; the line is thrown away.
+    NotText,
     /// Ctrl-D, or the terminal is gone.
     End,
 }
@@ -69,6 +71,8 @@ impl Editor {
             }
             Err(ReadlineError::Interrupted) => Ok(Typed::CtrlC),
             Err(ReadlineError::Eof) => Ok(Typed::End),
+            // A stray byte, as of a paste in another encoding, is no reason to leave.
+            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(Typed::NotText),
             Err(error) => Err(of(error)),
         }
     }

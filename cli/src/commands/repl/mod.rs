@@ -55,6 +55,10 @@ pub async fn run(ui: Ui, settings: &Settings, chat: ChatSettings) -> Result<(), 
                 ui.notice(messages::how_to_leave(ui.lang));
                 Next::Prompt
             }
+            Typed::NotText => {
+                ui.notice(messages::typed_not_utf8(ui.lang));
+                Next::Prompt
+            }
             Typed::End => Next::Leave,
             Typed::Text(text) => match slash::read(&text) {
                 Some(command) => repl.act(command).await?,
@@ -108,22 +112,25 @@ impl Repl<'_> {
         answer
     }
 
-    /// Leaves out the oldest exchanges until the question and a fair answer fit, and says so.
+    /// Leaves out the oldest exchanges until the question and a fair answer fit, and says so. A
+    /// question that does not fit even alone costs nothing that was said before: it will be refused.
     fn make_room(&mut self) -> Result<(), CliError> {
         let context = self.loaded.context_tokens_max as usize;
-        let room = (self.chat.max_tokens.unwrap_or(ANSWER_TOKENS) as usize).min(context / 4);
-        let mut left_out = 0;
         // A token is at least a byte, so a short conversation need not be counted. Twice, because
         // normalising a text can make it longer.
-        while 2 * self.conversation.bytes() + 1024 > context {
-            let needed = self.loaded.prompt_tokens(self.ui.lang, &self.conversation.messages())?;
-            if needed + room <= context || !self.conversation.forget_oldest() {
+        if 2 * self.conversation.bytes() + 1024 <= context {
+            return Ok(());
+        }
+        let room = (self.chat.max_tokens.unwrap_or(ANSWER_TOKENS) as usize).min(context / 4);
+        for exchanges in 0..=self.conversation.exchanges() {
+            let needed = self.loaded.prompt_tokens(self.ui.lang, &self.conversation.messages_without(exchanges))?;
+            if needed + room <= context {
+                if exchanges > 0 {
+                    self.conversation.forget(exchanges);
+                    self.ui.notice(messages::left_out(self.ui.lang, exchanges, context));
+                }
                 break;
             }
-            left_out += 1;
-        }
-        if left_out > 0 {
-            self.ui.notice(messages::left_out(self.ui.lang, left_out, context));
         }
         Ok(())
     }
