@@ -12,7 +12,7 @@ use axum::{
 use futures_util::FutureExt;
 use qwenda_types::error::{ApiError, Code, Invalid};
 
-use super::extract::RequestId;
+use super::{body::Rest, extract::RequestId};
 use crate::telemetry;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -49,6 +49,7 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     // Routes are a fixed set of texts; the path itself may hold anything.
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());
+    let (request, rest) = Rest::lend(request);
 
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
@@ -56,6 +57,10 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     };
     if let Some(Failure(error)) = response.extensions_mut().remove::<Failure>() {
         telemetry::failed(id.as_str(), &error);
+        // Who was too slow already is not waited for again.
+        if error.code() != Code::RequestTimeout {
+            rest.discard().await;
+        }
         response = render(&error, &id);
     }
     response.headers_mut().insert(REQUEST_ID, id.header());

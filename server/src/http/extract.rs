@@ -1,7 +1,7 @@
 //! What handlers take from a request: its id, its caller, its body. Each refuses in the contract's
 //! shape. Callers are recognised before a byte of the body is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
@@ -91,63 +91,29 @@ fn bad_body(why: &str) -> ApiError {
         .say(format!("Required body invalid, please check the request body format. ({why})"))
 }
 
-// A caller who sends too much is heard out for so long and so far, since many read the answer only
-// when all is sent. Nothing of it is kept.
-const DISCARD_BYTES_MAX: u64 = 64 << 20;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
-
 async fn read(headers: &HeaderMap, body: Body, app: &App) -> Result<Bytes, ApiError> {
     let bytes_max = app.config.body_bytes_max;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
-        // Who asks before sending is answered before sending.
-        if !headers.contains_key(header::EXPECT) {
-            discard(body).await;
-        }
         return Err(too_large(bytes_max, announced));
     }
     let _place = app.bodies.reserve(announced.map_or(bytes_max, |bytes| bytes as usize))?;
     let collected = collect(body, bytes_max, announced.unwrap_or(0) as usize);
-    match tokio::time::timeout(app.config.body_timeout, collected).await {
-        Err(_) => Err(ApiError::of(Code::RequestTimeout)),
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
-        Ok(Ok(Collected::TooLarge(rest))) => {
-            discard(rest).await;
-            Err(too_large(bytes_max, None))
-        }
-    }
+    let whole = tokio::time::timeout(app.config.body_timeout, collected).await;
+    whole.unwrap_or_else(|_| Err(ApiError::of(Code::RequestTimeout)))
 }
 
-enum Collected {
-    Whole(Bytes),
-    TooLarge(Body),
-}
-
-async fn collect(mut body: Body, bytes_max: usize, announced: usize) -> Result<Collected, ApiError> {
+async fn collect(mut body: Body, bytes_max: usize, announced: usize) -> Result<Bytes, ApiError> {
     let mut bytes = Vec::with_capacity(announced);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| bad_body("it was not sent whole").log(error))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > bytes_max {
-            return Ok(Collected::TooLarge(body));
+            return Err(too_large(bytes_max, None));
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Collected::Whole(bytes.into()))
-}
-
-async fn discard(mut body: Body) {
-    let reading = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if bytes > DISCARD_BYTES_MAX {
-                break;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
+    Ok(bytes.into())
 }
 
 fn too_large(bytes_max: usize, announced: Option<u64>) -> ApiError {

@@ -1,5 +1,6 @@
 //! Every route on one screen.
 
+mod body;
 mod chat;
 mod error;
 mod extract;

@@ -14,6 +14,7 @@ use qwenda_types::{
     error::{ApiError, Code},
     sse,
 };
+use tokio::time::Instant;
 
 use super::{error::Failure, extract::RequestId};
 use crate::{
@@ -30,7 +31,7 @@ const FIRST_EVENT_WAIT: Duration = Duration::from_millis(500);
 
 /// The response whose body is this answer.
 pub(super) async fn respond(app: Arc<App>, answer: Answer, request_id: RequestId) -> Result<Response, Failure> {
-    let mut writer = Writer { app, answer, request_id, queue: VecDeque::new(), ended: false };
+    let mut writer = Writer { app, answer, request_id, queue: VecDeque::new(), ended: false, sent: Instant::now() };
     if let Ok(first) = tokio::time::timeout(FIRST_EVENT_WAIT, writer.answer.events.next()).await {
         match first {
             Some(Ok(event)) => writer.take(event),
@@ -56,12 +57,15 @@ struct Writer {
     request_id: RequestId,
     queue: VecDeque<String>,
     ended: bool,
+    // When the caller last heard from us. Events that show nothing do not count.
+    sent: Instant,
 }
 
 impl Writer {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if !self.queue.is_empty() {
+                self.sent = Instant::now();
                 return Some(self.queue.drain(..).collect::<String>().into());
             }
             if self.ended {
@@ -74,7 +78,8 @@ impl Writer {
                     continue;
                 }
                 event = self.answer.events.next() => event,
-                () = tokio::time::sleep(self.app.config.keep_alive) => {
+                () = tokio::time::sleep_until(self.sent + self.app.config.keep_alive) => {
+                    self.sent = Instant::now();
                     return Some(sse::comment("keep-alive").into());
                 }
             };

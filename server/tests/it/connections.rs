@@ -28,6 +28,23 @@ async fn a_body_of_30_mb_is_refused_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn who_is_refused_early_is_heard_out() {
+    let service = Service::start().await;
+    let bytes = 3_000_000;
+    let mut connection = service.connect().await;
+    for head in [
+        service.head("POST", CHAT, Some(bytes)).replace(&service.key, "sk-wrong-key"),
+        service.head("POST", "/v1/nothing", Some(bytes)),
+        service.head("PUT", CHAT, Some(bytes)),
+    ] {
+        connection.write(head.as_bytes()).await;
+        connection.write(&vec![b'x'; bytes]).await;
+        let status = connection.reply().await.status;
+        assert!((400..500).contains(&status), "{status}: {head}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_refused_when_it_grows_too_large() {
     let service = Service::with(|config| config.body_bytes_max = 100_000).await;
     let mut connection = service.connect().await;

@@ -67,7 +67,7 @@ impl Code {
 
 const REQUEST: &str = "invalid_request_error";
 
-/// All rows, by status.
+/// All rows, in the order of their statuses.
 pub static TABLE: &[Row] = &[
     Row {
         id: Code::InvalidParameter,
@@ -130,6 +130,18 @@ pub static TABLE: &[Row] = &[
         zh: "该模型不支持思考模式。请去掉 `enable_thinking` 或更换模型。",
     },
     Row {
+        id: Code::TooLarge,
+        status: 400,
+        code: "invalid_parameter_error",
+        kind: REQUEST,
+        native: "BadRequest.TooLarge",
+        prefix: "",
+        message: "Payload Too Large.",
+        retryable: false,
+        en: "The body is larger than this server reads. Send less.",
+        zh: "请求体超过本服务的上限。请减小请求内容。",
+    },
+    Row {
         id: Code::InvalidApiKey,
         status: 401,
         code: "invalid_api_key",
@@ -176,18 +188,6 @@ pub static TABLE: &[Row] = &[
         retryable: false,
         en: "The request took too long to arrive. Check the network and send it again.",
         zh: "请求发送超时。请检查网络后重新发送。",
-    },
-    Row {
-        id: Code::TooLarge,
-        status: 400,
-        code: "invalid_parameter_error",
-        kind: REQUEST,
-        native: "BadRequest.TooLarge",
-        prefix: "",
-        message: "Payload Too Large.",
-        retryable: false,
-        en: "The body is larger than this server reads. Send less.",
-        zh: "请求体超过本服务的上限。请减小请求内容。",
     },
     Row {
         id: Code::Busy,
