@@ -51,7 +51,7 @@ impl Default for PullOptions {
             only: Vec::new(),
             parallel: 3,
             pip: None,
-            connect_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(4),
             cancel: Arc::default(),
         }
     }
@@ -136,6 +136,11 @@ pub fn pull(
             let from_nothing = staging.bytes() == 0;
             if let Err(stop) = fetch(source, entry, &staging, options, progress) {
                 match stop {
+                    // Whoever ran out of room knows only its own piece.
+                    Stop::Pull(PullError::DiskFull { path, free, needed }) => {
+                        let missing = staging.gaps().iter().map(|(start, end)| end - start).sum();
+                        return Err(PullError::DiskFull { path, free, needed: needed.max(missing) });
+                    }
                     Stop::Pull(error) => return Err(error),
                     Stop::Source(error) => {
                         tracing::info!(model = entry.name, source = source.name(), %error, "this source does not do");
