@@ -7,17 +7,25 @@ mod error;
 pub mod keys;
 mod meta;
 
-use std::{borrow::Cow, path::Path, time::Duration};
+use std::{
+    borrow::Cow,
+    fs::{File, OpenOptions},
+    io,
+    path::Path,
+    time::Duration,
+};
 
 pub use error::Error;
 use sqlx::{
     SqlSafeStr, SqlitePool,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 /// Name of the database file inside the data folder.
 pub const FILE_NAME: &str = "qwenda.db";
+
+const LOCK_NAME: &str = "qwenda.db.lock";
 
 const CONNECTIONS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +44,11 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(data_dir).map_err(|source| Error::Folder { path: data_dir.to_owned(), source })?;
         let path = data_dir.join(FILE_NAME);
+        // Turning a new file to WAL and making its tables are not safe against each other, so
+        // openers take turns. The lock ends with this function, or with the process.
+        let _turn = take_turn(data_dir)
+            .await
+            .map_err(|source| Error::NotWritable { path: path.clone(), source: source.into() })?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -64,18 +77,17 @@ impl Store {
             Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
         });
         let migrator = Migrator::with_migrations(migrations.collect());
-        // Another process may apply the same migration between our look and our write; then ours
-        // fails whole, and a second look finds it done.
-        let mut last = None;
-        for _ in 0..3 {
-            match migrator.run(&self.pool).await {
-                Ok(()) => return Ok(()),
-                Err(error @ (MigrateError::ExecuteMigration(..) | MigrateError::Execute(_))) => {
-                    last = Some(error);
-                }
-                Err(error) => return Err(Error::migrating(path, error)),
-            }
-        }
-        Err(Error::migrating(path, last.expect("the loop ran")))
+        migrator.run(&self.pool).await.map_err(|error| Error::migrating(path, error))
     }
+}
+
+async fn take_turn(data_dir: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(data_dir.join(LOCK_NAME))?;
+    tokio::task::spawn_blocking(move || match file.lock() {
+        // Some network file systems have no locks; there only the very first opening is at risk.
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(file),
+    })
+    .await
+    .expect("locking does not panic")
 }

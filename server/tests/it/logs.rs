@@ -1,8 +1,9 @@
 //! What the log holds, and what it never does.
 
 use std::{
+    cell::RefCell,
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use qwenda_backend::BackendError;
@@ -11,12 +12,16 @@ use serde_json::json;
 
 use crate::service::{CHAT, Service, request};
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    // Each test runs on a thread of its own, so this is one test's log.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -25,21 +30,19 @@ impl Write for Log {
     }
 }
 
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
+/// Logs everything of all tests. One subscriber for the whole process: with one per test, what is
+/// logged by one would depend on which others run.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let everything = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        let subscriber = everything.with_ansi(false).with_writer(|| Log).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
 }
 
 #[tokio::test]
 async fn neither_keys_nor_prompts_nor_answers_are_logged_at_any_level() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    // All of this test runs on one thread, so a subscriber of this thread hears it all.
-    let _heard = tracing::subscriber::set_default(subscriber);
-
     let service = Service::start().await;
     let planted = "PLANTED-PROMPT";
     let fields =
@@ -58,7 +61,7 @@ async fn neither_keys_nor_prompts_nor_answers_are_logged_at_any_level() {
     let head = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-PLANTED-KEY\r\n\r\n";
     assert_eq!(service.send(head, b"").await.status, 401);
 
-    let text = log.text();
+    let text = LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap());
     for secret in ["PLANTED", &service.key, &service.key[3..]] {
         assert!(!text.contains(secret), "{secret} is in the log:\n{text}");
     }

@@ -32,6 +32,7 @@ impl Service {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        crate::logs::listen();
         let dir = tempfile::tempdir().unwrap();
         let (key, _) = keys::create(dir.path(), "test").await.unwrap();
         let mut config = ServeConfig::new("127.0.0.1:0".parse().unwrap(), dir.path());
