@@ -3,16 +3,16 @@
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{output::Ui, settings::Env};
+use crate::{exit::CliError, output::Ui, settings::Env};
 
-pub fn start(ui: Ui, service: bool) {
+pub fn start(ui: Ui, service: bool) -> Result<(), CliError> {
     let default = match (service, ui.quiet) {
         (true, false) => "info",
         (true, true) => "warn",
         (false, false) => "warn",
         (false, true) => "error",
     };
-    let filter = Env.get("QWENDA_LOG").and_then(|filter| filter.parse::<EnvFilter>().ok());
+    let filter = Env.parse::<EnvFilter>(ui.lang, "QWENDA_LOG")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
         .with_writer(std::io::stderr)
@@ -20,4 +20,5 @@ pub fn start(ui: Ui, service: bool) {
         .with_target(service);
     // Whoever set a subscriber before us keeps it.
     let _ = if service { logs.try_init() } else { logs.without_time().try_init() };
+    Ok(())
 }

@@ -45,8 +45,8 @@ fn main() -> ExitCode {
         Err(error) => return end(ui, Err(error)),
     };
     let ui = Ui::new(settings.lang, cli.global.quiet, get);
-    logs::start(ui, matches!(cli.command, Command::Serve(_)));
-    end(ui, run(ui, &settings, cli.command))
+    let logs = logs::start(ui, matches!(cli.command, Command::Serve(_)));
+    end(ui, logs.and_then(|()| run(ui, &settings, cli.command)))
 }
 
 fn run(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {

@@ -88,7 +88,14 @@ pub async fn pull(ui: Ui, settings: &Settings, entry: &Entry, options: PullOptio
             }
         }
     };
-    let path = done.expect("pulling reports errors and does not panic").map_err(|error| explain(ui.lang, error))?;
+    let path = match done.expect("pulling reports errors and does not panic") {
+        Ok(path) => path,
+        Err(PullError::Cancelled) => {
+            ui.notice(messages::pull_stopped(ui.lang));
+            return Err(CliError::interrupted());
+        }
+        Err(error) => return Err(explain(ui.lang, error)),
+    };
     ui.notice(messages::pulled(ui.lang, &entry.name, &path.display().to_string()));
     Ok(path)
 }
@@ -153,11 +160,7 @@ pub fn say_where_calls_go(ui: Ui) {
 pub fn explain(lang: Lang, error: PullError) -> CliError {
     let place = |path: &PathBuf| path.display().to_string();
     match error {
-        PullError::Cancelled => {
-            let mut error = CliError::interrupted();
-            error.message = messages::pull_stopped(lang);
-            error
-        }
+        PullError::Cancelled => CliError::interrupted(),
         PullError::NoNetwork { model, tried } => CliError::model(messages::no_network(lang, &model)).hint(format!(
             "{}\n{}",
             list(lang, &tried),

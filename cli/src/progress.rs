@@ -75,19 +75,19 @@ impl PullBar {
     fn draw(&mut self, progress: Progress<'_>) {
         let left = messages::time_left(self.ui.lang);
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(progress.bytes_total);
+            // What is there from before is no progress of this run: the rate begins here.
+            let bar = ProgressBar::new(progress.bytes_total).with_position(progress.bytes);
             let template = format!(
                 "{{msg}}\n{{wide_bar}} {{percent:>3}}% {{decimal_bytes}}/{{decimal_total_bytes}} {{decimal_bytes_per_sec}} {left} {{eta_precise}}"
             );
             bar.set_style(ProgressStyle::with_template(&template).expect("the template is a constant").progress_chars("=> "));
             bar
         });
-        bar.set_position(progress.bytes);
         if self.shown != Some(progress.phase) {
-            // What an earlier pull had fetched, and the phase before, say nothing about the rate.
             bar.reset_eta();
             self.shown = Some(progress.phase);
         }
+        bar.set_position(progress.bytes);
         bar.set_message(messages::pull_phase(self.ui.lang, &self.model, progress.phase, progress.source));
     }
 

@@ -113,7 +113,7 @@ impl Env {
         env::var(name).ok().filter(|value| !value.is_empty())
     }
 
-    fn parse<T: FromStr>(self, lang: Lang, name: &str) -> Result<Option<T>, CliError> {
+    pub fn parse<T: FromStr>(self, lang: Lang, name: &str) -> Result<Option<T>, CliError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.parse() {
             Ok(value) => Ok(Some(value)),

@@ -14,6 +14,7 @@ use crate::{
     lang::{Lang, messages},
     model::{self, Loaded},
     output::Ui,
+    progress,
     settings::{ChatSettings, Settings},
 };
 
@@ -63,12 +64,13 @@ async fn once(
     request.model = loaded.name.clone();
 
     let streams = !args.json && !args.no_stream;
-    let spinner = crate::progress::spinner(ui, messages::reading_prompt(ui.lang));
+    let stop = interrupt::ctrl_c();
+    let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
     let on_text = |text: &str| {
         spinner.clear();
         if streams { ui.answer(text) } else { Ok(()) }
     };
-    let answer = answer::ask(&*loaded.backend, request, on_text, interrupt::ctrl_c()).await;
+    let answer = answer::ask(&*loaded.backend, request, on_text, stop).await;
     spinner.clear();
     let answer = answer.map_err(|error| explain(ui.lang, error))?;
     if answer.finish.is_none() {

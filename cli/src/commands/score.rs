@@ -23,9 +23,9 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Score) -> Result<(), C
     let file = model::obtain(ui, settings, &wanted.name).await?;
     let (name, options) = (file.name.clone(), model::options(settings, wanted.threads));
     let spinner = progress::spinner(ui, messages::scoring(ui.lang));
-    let score = model::blocking(move || inspect::score(&file, &options, &text)).await;
+    let score = model::blocking(move || inspect::score(&file, &options, &text).map_err(Box::new)).await;
     spinner.clear();
-    let score = score?.map_err(|error| match error {
+    let score = score?.map_err(|error| match *error {
         ScoreError::Open(error) => CliError::model(messages::unusable_model(ui.lang, &name, &error)),
         ScoreError::TooLong { tokens, limit } => {
             CliError::new(Exit::TooLong, messages::text_too_long(ui.lang, tokens, limit))

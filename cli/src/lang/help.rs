@@ -299,6 +299,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::exit::Exit;
 
     fn places(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
         for arg in command.get_arguments() {
@@ -320,6 +321,30 @@ mod tests {
         let known: BTreeSet<String> = TEXTS.iter().map(|text| text.place.to_owned()).collect();
         assert_eq!(known, found);
         assert!(TEXTS.iter().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));
+    }
+
+    #[test]
+    fn every_option_and_exit_code_is_in_both_references() {
+        fn options(command: &clap::Command, found: &mut BTreeSet<String>) {
+            found.extend(command.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))));
+            command.get_subcommands().for_each(|sub| options(sub, found));
+        }
+        let mut found = BTreeSet::new();
+        options(&command(Lang::En), &mut found);
+        found.retain(|option| !["--help", "--version"].contains(&option.as_str()));
+        for (name, page) in [
+            ("cli.md", include_str!("../../../docs/cli.md")),
+            ("cli.zh-CN.md", include_str!("../../../docs/cli.zh-CN.md")),
+        ] {
+            for option in &found {
+                assert!(page.contains(option.as_str()), "{option} is not in {name}");
+            }
+            for exit in
+                [Exit::Ok, Exit::Failure, Exit::Usage, Exit::Model, Exit::TooLong, Exit::Interrupted, Exit::BrokenPipe]
+            {
+                assert!(page.contains(&format!("\n| {} | ", exit as u8)), "{exit:?} is not in {name}");
+            }
+        }
     }
 
     #[test]

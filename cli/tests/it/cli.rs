@@ -5,7 +5,9 @@ use crate::common::{Home, Ran, feed};
 #[test]
 fn help_is_on_stdout_in_the_language_of_the_reader() {
     let home = Home::new();
-    let cases: [(&[&str], &[(&str, &str)], &str); 7] = [
+    type Words<'a> = &'a [&'a str];
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Words<'_>, Variables<'_>, &str); 7] = [
         (&["--help"], &[], "Usage: "),
         (&["--help"], &[("LANG", "zh_CN.UTF-8")], "用法："),
         (&["--help"], &[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")], "Usage: "),

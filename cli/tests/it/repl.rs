@@ -32,6 +32,18 @@ fn answered(terminal: &mut Terminal) -> u32 {
     shown.rsplit('[').next().unwrap().parse().unwrap()
 }
 
+/// Asks and presses Ctrl-C as soon as there is a sign of life: before it, the key would still be part of
+/// the line.
+#[track_caller]
+fn stop(terminal: &mut Terminal, text: &str) {
+    terminal.enters(text);
+    terminal.sees(&format!("{text}\r\n"));
+    terminal.sees_more();
+    terminal.types(CTRL_C);
+    terminal.sees("(stopped)");
+    terminal.sees("> ");
+}
+
 /// The messages as `/save` writes them.
 fn saved(terminal: &mut Terminal, home: &Home, name: &str) -> Vec<Value> {
     terminal.enters(&format!("/save {name}"));
@@ -150,12 +162,7 @@ fn ctrl_c_stops_an_answer_and_keeps_it_in_the_conversation() {
     let args = ["chat", "--model", "tiny.gguf", "--max-tokens", "30000", "--temperature", "0", "--system", "go on"];
     let mut terminal = Terminal::start(&home, &args);
     terminal.sees("> ");
-    terminal.enters("hello");
-    terminal.sees("hello\r\n");
-    // The spinner writes carriage returns only; a line's end or a letter is the answer's.
-    terminal.types(CTRL_C);
-    terminal.sees("(stopped)");
-    terminal.sees("> ");
+    stop(&mut terminal, "hello");
     let messages = saved(&mut terminal, &home, "a.json");
     assert_eq!(
         messages[..2],
@@ -163,11 +170,7 @@ fn ctrl_c_stops_an_answer_and_keeps_it_in_the_conversation() {
     );
     assert_eq!(messages[2]["role"], "assistant");
     // And the engine is free for the next question.
-    terminal.enters("again");
-    terminal.sees("again\r\n");
-    terminal.types(CTRL_C);
-    terminal.sees("(stopped)");
-    terminal.sees("> ");
+    stop(&mut terminal, "again");
     terminal.types(CTRL_D);
     assert_eq!(terminal.ends().0, 0);
 }

@@ -96,6 +96,17 @@ impl Terminal {
         }
     }
 
+    /// Waits until anything more is shown.
+    #[track_caller]
+    pub fn sees_more(&mut self) {
+        while self.unseen.is_empty() {
+            match self.screen.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.show(&bytes),
+                Err(_) => panic!("nothing more is shown"),
+            }
+        }
+    }
+
     /// Waits for the program to end, and returns its exit code and the rest of what it showed.
     pub fn ends(mut self) -> (u32, String) {
         while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {

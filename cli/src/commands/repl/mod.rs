@@ -102,12 +102,14 @@ impl Repl<'_> {
         let request = chat::request(self.ui.lang, &self.chat, self.loaded.name.clone(), self.conversation.messages());
         let request = request.map_err(AnswerError::Output)?;
         let ui = self.ui;
+        // Listening begins before there is anything on the screen that one might want to stop.
+        let stop = interrupt::ctrl_c();
         let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
         let on_text = |text: &str| {
             spinner.clear();
             ui.answer(text)
         };
-        let answer = answer::ask(&*self.loaded.backend, request, on_text, interrupt::ctrl_c()).await;
+        let answer = answer::ask(&*self.loaded.backend, request, on_text, stop).await;
         spinner.clear();
         answer
     }
