@@ -55,6 +55,7 @@ pub fn text_argument(ui: Ui, argument: Option<&str>) -> Result<String, CliError>
         None => piped_stdin(ui)?.ok_or_else(|| CliError::usage(messages::no_text(ui.lang))),
         Some(text) if text.starts_with("@@") => Ok(text[1..].to_owned()),
         Some(text) => match text.strip_prefix('@') {
+            Some("") => Err(CliError::usage(messages::no_text(ui.lang))),
             Some(path) => file(ui.lang, Path::new(path)),
             None => Ok(text.to_owned()),
         },

@@ -132,7 +132,8 @@ impl Settings {
             (Some(lang), ..) | (None, Some(lang), _) | (None, None, Some(lang)) => lang,
             (None, None, None) => lang,
         };
-        let catalogue = store.catalogue().map_err(|error| CliError::usage(error.to_string()))?;
+        let catalogue = store.catalogue();
+        let catalogue = catalogue.map_err(|error| CliError::usage(messages::bad_catalogue(lang, &error)))?;
         Ok(Self { lang, store, catalogue, file, env: Env })
     }
 
@@ -258,10 +259,15 @@ fn read_file(lang: Lang, named: Option<&Path>, usual: &Path) -> Result<File, Cli
     let place = path.display().to_string();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
+        Err(error) if absent(&error) && named.is_none() => return Ok(File::default()),
         Err(error) => return Err(CliError::usage(messages::cannot_read(lang, &place, &error))),
     };
     toml::from_str(&text).map_err(|error| CliError::usage(messages::bad_config(lang, &place, &error.to_string())))
+}
+
+/// Whether there is no such file, or no folder it could be in.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ texts! {
         "the environment variable {name} cannot be `{value}`",
         "环境变量 {name} 不能是 `{value}`"
     }
+    bad_catalogue(what: &dyn Display) { "the catalogue of models cannot be read: {what}", "无法读取模型目录：{what}" }
     bad_config(file: &str, what: &str) { "{file}: {what}", "配置文件 {file} 有误：{what}" }
     invalid_field(field: &str, what: &str) { "{field}: {what}", "{field}：{what}" }
 
@@ -215,7 +216,7 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
 /// Why the system would not, without its error number.
 fn why(lang: Lang, error: &io::Error) -> String {
     let known = match (lang, error.kind()) {
-        (Lang::Zh, io::ErrorKind::NotFound) => "文件不存在",
+        (Lang::Zh, io::ErrorKind::NotFound) => "文件或文件夹不存在",
         (Lang::Zh, io::ErrorKind::PermissionDenied) => "没有权限",
         (Lang::Zh, io::ErrorKind::IsADirectory) => "它是文件夹",
         (Lang::Zh, io::ErrorKind::NotADirectory) => "路径中有一段不是文件夹",
@@ -303,6 +304,7 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
         (Lang::Zh, KeysError::Secret { path, source }) => {
             format!("无法读取或创建密钥文件 {}：{source}", path.display())
         }
+        (Lang::Zh, KeysError::Store(error)) => format!("数据文件夹无法使用：{error}"),
         (_, error) => error.to_string(),
     }
 }
