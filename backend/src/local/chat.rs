@@ -174,6 +174,10 @@ fn stop(model: &Loaded, request: &ChatRequest) -> Result<qwenda_engine::Stop, Ba
         Some(Stop::Tokens(ids)) => stop.tokens = ids.into_iter().map(|id| vec![id]).collect(),
         Some(Stop::TokenLists(lists)) => stop.tokens = lists,
     }
+    // Control tokens have no text in an answer, so their names could never be found there.
+    let tokenizer = model.engine.tokenizer();
+    let named = stop.strings.iter().filter_map(|text| tokenizer.id(text));
+    stop.tokens.extend(named.filter(|id| tokenizer.kind(*id) == TokenKind::Control).map(|id| vec![id]));
     let vocab = model.engine.info().vocab;
     if let Some(id) = stop.tokens.iter().flatten().find(|id| **id >= vocab) {
         let message = format!("token {id} is not one of the model's {vocab}");

@@ -67,6 +67,17 @@ async fn an_answer_ends_before_a_stop_string_and_at_a_stop_token() {
 }
 
 #[tokio::test]
+async fn a_stop_string_may_be_the_name_of_a_control_token() {
+    let tiny = Tiny::new();
+    let id = Inspector::open(&tiny.file().path).unwrap().ids("<|im_start|>")[0];
+    let mut asked = request(json!({"temperature": GREEDY, "logit_bias": {id.to_string(): 100}}));
+    assert_eq!(tiny.ask(asked.clone()).await.reasons[0], Some(Length), "it does not end an answer by itself");
+    asked["stop"] = json!(["<|im_start|>"]);
+    let answer = tiny.ask(asked).await;
+    assert_eq!((answer.texts[0].as_str(), answer.reasons[0], answer.usage.completion_tokens), ("", Some(Stop), 1));
+}
+
+#[tokio::test]
 async fn log_probabilities_come_for_every_token_with_as_many_rivals_as_asked() {
     let tiny = Tiny::new();
     for (top, rivals) in [(json!(null), 0), (json!(3), 3)] {
