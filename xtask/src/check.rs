@@ -46,8 +46,8 @@ fn dependencies() -> Result<(), String> {
     if lock.contains("source = \"git+") {
         return Err("Cargo.lock names a git dependency".to_owned());
     }
-    for stack in ["openssl-sys", "native-tls", "schannel"] {
-        if lock.contains(&format!("name = \"{stack}\"")) && stack != "schannel" {
+    for stack in ["openssl-sys", "native-tls"] {
+        if lock.contains(&format!("name = \"{stack}\"")) {
             return Err(format!("Cargo.lock brings a second TLS stack: {stack}"));
         }
     }
