@@ -5,20 +5,27 @@
 //! (`Temperature should be in [0.0, 2.0)`). Fields this crate has no name for stay in `rest`.
 
 pub mod answer;
-mod parse;
-mod validate;
+pub(crate) mod calls;
+mod finish;
+pub(crate) mod parse;
+pub mod tools;
+pub(crate) mod validate;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
+use crate::{Dialect, fields::short_numbers};
+use answer::null_default;
 pub use answer::{
     AnswerMessage, ChatChunk, ChatResponse, Choice, ChunkChoice, Delta, FinishReason, Logprobs, TokenLogprob,
-    TopLogprob, Usage,
+    TopLogprob, Usage, Word,
 };
+pub use tools::{FunctionDelta, JsonSchemaFormat, ResponseFormat, Tool, ToolCallDelta, ToolChoice, ToolFunction};
 pub use validate::{
-    LOGIT_BIAS_MAX, Limits, N_MAX, SEED_DEFAULT, SEED_MAX, STOP_BYTES_MAX, STOP_COUNT_MAX, TOP_LOGPROBS_MAX,
+    LOGIT_BIAS_MAX, Limits, N_MAX, SEED_DEFAULT, SEED_MAX, SEED_MAX_WIDE, STOP_BYTES_MAX, STOP_COUNT_MAX, Strictness,
+    TOOLS_MAX, TOP_LOGPROBS_MAX, TOP_LOGPROBS_MAX_OPENAI,
 };
 
 /// Body of `POST …/chat/completions`.
@@ -73,7 +80,7 @@ pub struct ChatRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_completion_tokens: Option<u32>,
     /// Added to the logits of these token ids, `[-100, 100]`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", serialize_with = "short_numbers")]
     pub logit_bias: BTreeMap<u32, f32>,
     /// Whether to report the log-probability of each token.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -81,18 +88,27 @@ pub struct ChatRequest {
     /// How many rivals to report for each token, `[0, 5]`; wants `logprobs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<u8>,
-    /// Functions the model may call, as written.
+    /// Functions the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<Value>,
-    /// `"auto"`, `"none"` or a named function, as written.
+    pub tools: Vec<Tool>,
+    /// Whether the model calls, and what; [`ToolChoice::Auto`] when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_choice: Option<Value>,
-    /// The form of the answer, as written.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether one answer may call several times; false when absent, as the contract has it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_format: Option<Value>,
+    pub parallel_tool_calls: Option<bool>,
+    /// The form of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat>,
     /// Whether the model reasons first; the model's own default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_thinking: Option<bool>,
+    /// Most tokens of reasoning; at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking_budget: Option<u32>,
+    /// How hard to reason, in words; excludes `thinking_budget`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
     /// Fields without a name here, as written.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -140,6 +156,9 @@ pub struct StreamOptions {
     /// Whether a last chunk carries the usage.
     #[serde(default)]
     pub include_usage: bool,
+    /// Fields without a name here, as written.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// Where to end the answer. The elements of one request are all of one kind.
@@ -250,7 +269,7 @@ impl Message {
 
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_value(Value::deserialize(deserializer)?, "message").map_err(de::Error::custom)
+        Self::from_value(Value::deserialize(deserializer)?, "message", Dialect::Compat).map_err(de::Error::custom)
     }
 }
 
@@ -284,7 +303,7 @@ impl Content {
 /// One part of a message's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
-    /// `text`, `image_url`, `video`, `video_url`, `input_audio`.
+    /// `text`, `image_url`, `video`, `video_url`, `input_audio`; a `refusal` is read as `text`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The text of a `text` part.
@@ -307,19 +326,29 @@ impl Part {
 }
 
 /// A call the model made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ToolCall {
     /// The id its result refers to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub id: String,
     /// Always `function`.
     #[serde(rename = "type", default = "function_kind")]
     pub kind: String,
     /// What is called.
+    #[serde(default, deserialize_with = "null_default")]
     pub function: FunctionCall,
     /// Fields without a name here, as written.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+impl ToolCall {
+    /// The `index`-th call of an answer; answers say the place of each call.
+    pub fn new(index: u32, id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
+        let function = FunctionCall { name: name.into(), arguments: arguments.into(), rest: Map::new() };
+        let rest = Map::from_iter([("index".to_owned(), index.into())]);
+        Self { id: id.into(), kind: function_kind(), function, rest }
+    }
 }
 
 fn function_kind() -> String {
@@ -327,14 +356,17 @@ fn function_kind() -> String {
 }
 
 /// The function a call names, with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionCall {
     /// The function's name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub name: String,
     /// Arguments as a JSON **string**; may be invalid JSON when a model wrote it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_default")]
     pub arguments: String,
+    /// Fields without a name here, as written.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[cfg(test)]

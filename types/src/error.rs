@@ -7,9 +7,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod code;
+mod read;
+mod row;
 mod table;
 
-pub use table::{Code, Row, TABLE};
+use crate::{Dialect, sse};
+
+pub use code::Code;
+pub use row::Row;
+pub use table::TABLE;
 
 /// A value of a request that cannot be served, found by a pure check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,12 +58,21 @@ pub struct ApiError {
     log: Option<String>,
     retry_after_ms: Option<u64>,
     completion_id: Option<String>,
+    // The name an upstream gave it, where the table has none like it, or a shorter one.
+    relayed: Option<Box<Relayed>>,
+}
+
+/// What an upstream called an error that our table does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Relayed {
+    code: String,
+    kind: String,
 }
 
 impl ApiError {
     /// An error of this code with the code's own sentence.
     pub fn of(code: Code) -> Self {
-        Self { code, message: None, log: None, retry_after_ms: None, completion_id: None }
+        Self { code, message: None, log: None, retry_after_ms: None, completion_id: None, relayed: None }
     }
 
     /// What the caller reads instead of the code's own sentence.
@@ -92,9 +108,19 @@ impl ApiError {
         self.code
     }
 
-    /// The HTTP status.
+    /// The HTTP status in the OpenAI-compatible dialect.
     pub fn status(&self) -> u16 {
-        self.code.row().status
+        self.status_in(Dialect::Compat)
+    }
+
+    /// The HTTP status in this dialect.
+    pub fn status_in(&self, dialect: Dialect) -> u16 {
+        self.code.row().status_in(dialect)
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.code.row().retryable
     }
 
     /// Milliseconds to wait before trying again.
@@ -107,34 +133,90 @@ impl ApiError {
         self.log.as_deref()
     }
 
-    /// What the caller reads.
+    /// What the caller reads in the OpenAI-compatible dialect.
     pub fn message(&self) -> String {
+        self.message_in(Dialect::Compat)
+    }
+
+    /// What the caller reads in this dialect.
+    pub fn message_in(&self, dialect: Dialect) -> String {
         let row = self.code.row();
-        let text = self.message.as_deref().unwrap_or(row.message);
-        match row.prefix {
-            "" => text.to_owned(),
-            prefix => format!("{prefix}{text}"),
-        }
+        let own = row.message_in(dialect);
+        let text = match &self.message {
+            None => own.to_owned(),
+            // Programs look for the dialect's own sentence; what is said more exactly follows it.
+            Some(said) if own != row.message && !said.contains(own) => {
+                let more = said.strip_prefix(row.message).unwrap_or(said).trim();
+                format!("{own} {more}").trim_end().to_owned()
+            }
+            Some(said) => said.clone(),
+        };
+        if text.starts_with(row.prefix) { text } else { format!("{}{text}", row.prefix) }
+    }
+
+    /// The name of the error in this dialect.
+    pub fn name_in(&self, dialect: Dialect) -> &str {
+        self.relayed_in(dialect).map_or(self.code.row().name_in(dialect), |relayed| &relayed.code)
+    }
+
+    /// What an upstream called it, unless this dialect has a name for all that is called so: a
+    /// `Throttling.Anything` is a `limit_requests` to programs for OpenAI.
+    fn relayed_in(&self, dialect: Dialect) -> Option<&Relayed> {
+        let row = self.code.row();
+        let known = |relayed: &Relayed| row.code != row.native && read::is_longer(&relayed.code, row);
+        self.relayed.as_deref().filter(|relayed| dialect == Dialect::Native || !known(relayed))
     }
 
     /// The body of the OpenAI-compatible dialect.
     pub fn to_body(&self, request_id: &str) -> ErrorBody {
-        let row = self.code.row();
+        let kind = self.relayed_in(Dialect::Compat).map_or(self.code.row().kind, |relayed| &relayed.kind);
         ErrorBody {
             error: ErrorDetail {
                 message: self.message(),
-                kind: row.kind.to_owned(),
+                kind: kind.to_owned(),
                 param: None,
-                code: row.code.to_owned(),
+                code: self.name_in(Dialect::Compat).to_owned(),
             },
             id: self.completion_id.clone(),
             request_id: Some(request_id.to_owned()),
         }
     }
 
+    /// The body of the native dialect.
+    pub fn to_native_body(&self, request_id: &str) -> NativeErrorBody {
+        NativeErrorBody {
+            code: self.name_in(Dialect::Native).to_owned(),
+            message: self.message_in(Dialect::Native),
+            request_id: request_id.to_owned(),
+        }
+    }
+
     /// The body of the OpenAI-compatible dialect as JSON.
     pub fn body(&self, request_id: &str) -> String {
-        serde_json::to_string(&self.to_body(request_id)).expect("strings are always JSON")
+        self.body_in(Dialect::Compat, request_id)
+    }
+
+    /// The body of the native dialect as JSON.
+    pub fn native_body(&self, request_id: &str) -> String {
+        self.body_in(Dialect::Native, request_id)
+    }
+
+    /// The body of this dialect as JSON.
+    pub fn body_in(&self, dialect: Dialect, request_id: &str) -> String {
+        match dialect {
+            Dialect::Compat => serde_json::to_string(&self.to_body(request_id)),
+            Dialect::Native => serde_json::to_string(&self.to_native_body(request_id)),
+        }
+        .expect("strings are always JSON")
+    }
+
+    /// The event that ends a stream which has begun. Native events are counted: it is the `id`-th.
+    pub fn sse_frame(&self, dialect: Dialect, id: u64, request_id: &str) -> String {
+        let body = self.body_in(dialect, request_id);
+        match dialect {
+            Dialect::Compat => sse::data(&body),
+            Dialect::Native => sse::native_error(id, self.status_in(dialect), &body),
+        }
     }
 }
 
@@ -179,56 +261,16 @@ pub struct ErrorDetail {
     pub code: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_exactly_one_row_and_the_row_is_its_own() {
-        for row in TABLE {
-            assert_eq!(row.id.row(), row);
-            assert_eq!(TABLE.iter().filter(|other| other.id == row.id).count(), 1, "{:?}", row.id);
-        }
-    }
-
-    #[test]
-    fn the_rows_are_in_the_order_of_their_statuses() {
-        assert!(TABLE.is_sorted_by_key(|row| row.status));
-    }
-
-    #[test]
-    fn a_body_has_the_members_of_the_contract_in_order() {
-        let body = ApiError::of(Code::InvalidApiKey).body("11111111-2222-9333-8444-555555555555");
-        assert_eq!(
-            body,
-            concat!(
-                r#"{"error":{"message":"Incorrect API key provided. ","type":"invalid_request_error","#,
-                r#""param":null,"code":"invalid_api_key"},"request_id":"11111111-2222-9333-8444-555555555555"}"#
-            )
-        );
-    }
-
-    #[test]
-    fn what_the_operator_reads_never_reaches_the_caller() {
-        let error = ApiError::of(Code::Internal).log("secret path");
-        assert!(!error.body("r").contains("secret"));
-        assert!(!error.to_string().contains("secret"));
-        assert_eq!(error.logged(), Some("secret path"));
-    }
-
-    #[test]
-    fn the_model_layer_speaks_with_its_prefix() {
-        let error = ApiError::of(Code::ModelParameter).say("Range of max_tokens should be [1, 32768]");
-        assert_eq!(
-            error.message(),
-            "<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 32768]"
-        );
-    }
-
-    #[test]
-    fn what_the_caller_did_wrong_is_not_worth_a_retry_and_all_else_is() {
-        for row in TABLE {
-            assert_eq!(row.retryable, row.status >= 429, "{:?}", row.id);
-        }
-    }
+/// An error of the native dialect on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NativeErrorBody {
+    /// For a program.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// The same as the header `x-request-id`.
+    pub request_id: String,
 }
+
+#[cfg(test)]
+mod tests;

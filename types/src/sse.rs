@@ -18,14 +18,49 @@ pub const EVENT_BYTES_MAX: usize = 16 << 20;
 /// assert_eq!(qwenda_types::sse::data("{}"), "data: {}\n\n");
 /// ```
 pub fn data(data: &str) -> String {
-    let mut out = String::with_capacity(data.len() + 8);
-    for line in data.split('\n') {
+    event(None, data)
+}
+
+/// Writes one event that can be resumed after: `id` is what a reader sends back as `Last-Event-ID`.
+///
+/// # Example
+/// ```
+/// assert_eq!(qwenda_types::sse::event(Some("7"), "{}"), "id: 7\ndata: {}\n\n");
+/// ```
+pub fn event(id: Option<&str>, data: &str) -> String {
+    let mut out = String::with_capacity(data.len() + 8 + id.map_or(0, |id| id.len() + 5));
+    if let Some(id) = id {
+        out.push_str("id: ");
+        out.push_str(&id.replace(['\r', '\n', '\0'], ""));
+        out.push('\n');
+    }
+    // A CR would end the line too: what is written as one line must be read as one.
+    for line in data.replace("\r\n", "\n").split(['\r', '\n']) {
         out.push_str("data: ");
         out.push_str(line);
         out.push('\n');
     }
     out.push('\n');
     out
+}
+
+/// Writes one event of the native dialect: `json` is one line, `id` counts from 1.
+///
+/// # Example
+/// ```
+/// assert_eq!(qwenda_types::sse::native(1, "{}"), "id:1\nevent:result\n:HTTP_STATUS/200\ndata:{}\n\n");
+/// ```
+pub fn native(id: u64, json: &str) -> String {
+    format!("id:{id}\nevent:result\n:HTTP_STATUS/200\ndata:{json}\n\n")
+}
+
+/// Writes the event of the native dialect that ends a stream which failed.
+///
+/// The dialect tells the status in a comment. DashScope's own SDK reads it from a line
+/// `status:NNN` instead, and reports 400 where there is none; other readers pass over that line,
+/// as over every field they do not know.
+pub fn native_error(id: u64, status: u16, json: &str) -> String {
+    format!("id:{id}\nevent:error\nstatus:{status}\n:HTTP_STATUS/{status}\ndata:{json}\n\n")
 }
 
 /// Writes a comment: readers skip it, the connection is seen to live.
@@ -42,6 +77,8 @@ pub struct Event {
     pub data: String,
     /// Its id, where the sender gave one.
     pub id: Option<String>,
+    /// The status of the native dialect, where the sender gave one.
+    pub status: Option<u16>,
 }
 
 /// The sender sent more than a reader can be asked to keep.
@@ -151,7 +188,12 @@ impl Decoder {
             return self.dispatch();
         }
         let (name, value) = match line.iter().position(|b| *b == b':') {
-            Some(0) => return None,
+            Some(0) => {
+                if let Some(status) = line.strip_prefix(b":HTTP_STATUS/") {
+                    self.take_status(status);
+                }
+                return None;
+            }
             Some(colon) => {
                 let value = &line[colon + 1..];
                 (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
@@ -169,11 +211,17 @@ impl Decoder {
             }
             b"event" => self.event.event = Some(value().into_owned()),
             b"id" => self.event.id = Some(value().into_owned()),
+            b"status" => self.take_status(value().as_bytes()),
             _ => {}
         }
         let texts = [self.event.event.as_ref(), self.event.id.as_ref()];
         self.held_bytes = self.event.data.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
         None
+    }
+
+    fn take_status(&mut self, digits: &[u8]) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default().trim();
+        self.event.status = digits.parse().ok().or(self.event.status);
     }
 
     fn dispatch(&mut self) -> Option<Event> {
@@ -237,7 +285,30 @@ mod tests {
             assert_eq!(events.len(), 1, "{text:?}");
             assert_eq!(events[0].data, text);
         }
+        for text in ["a\rb", "a\r\nb", "\r"] {
+            let events = Decoder::default().push(data(text).as_bytes()).unwrap();
+            assert_eq!(events[0].data, text.replace("\r\n", "\n").replace('\r', "\n"), "{text:?}");
+        }
         assert!(Decoder::default().push(comment("a\nb").as_bytes()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn native_events_say_their_status() {
+        let mut decoder = Decoder::default();
+        let mut events = decoder.push(native(1, "{}").as_bytes()).unwrap();
+        events.extend(decoder.push(native_error(2, 429, "{}").as_bytes()).unwrap());
+        let event = |event: &str, id: &str, status| Event {
+            event: Some(event.to_owned()),
+            id: Some(id.to_owned()),
+            status: Some(status),
+            data: "{}".to_owned(),
+        };
+        assert_eq!(events, [event("result", "1", 200), event("error", "2", 429)]);
+    }
+
+    #[test]
+    fn an_id_is_one_line() {
+        assert_eq!(event(Some("a\nb\r\0"), "x"), "id: ab\ndata: x\n\n");
     }
 
     #[test]

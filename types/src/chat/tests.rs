@@ -1,5 +1,8 @@
 //! Tables of requests: what is read, what is refused and in which words.
 
+mod histories;
+mod tools;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,9 +17,13 @@ fn request(fields: Value) -> Value {
 }
 
 fn read(value: Value) -> Result<ChatRequest, Invalid> {
+    read_as(value, Strictness::Qwen)
+}
+
+fn read_as(value: Value, strictness: Strictness) -> Result<ChatRequest, Invalid> {
     let Value::Object(map) = value else { panic!("not an object") };
     let request = ChatRequest::from_map(map)?;
-    request.validate()?;
+    request.validate(strictness)?;
     request.validate_limits(Limits { output_tokens_max: 32768 })?;
     Ok(request)
 }
