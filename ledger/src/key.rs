@@ -1,4 +1,7 @@
-//! API keys: `sk-` and 160 random bits. Only a keyed hash of one is ever stored.
+//! API keys: `sk-` and 160 random bits. Only a keyed hash of one is ever stored. [`temporary`] keys
+//! stand for one of them, for a while.
+
+pub mod temporary;
 
 use std::fmt;
 
