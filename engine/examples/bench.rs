@@ -11,10 +11,13 @@
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{
+    atomic::{AtomicU64, Ordering},
+    mpsc,
+};
 use std::time::Instant;
 
-use qwenda_engine::{Engine, EngineOptions, Event, Isa, LoadOptions, Model, Request, Sampling, Sink, Stop, Timings};
+use qwenda_engine::{Engine, EngineOptions, Event, Isa, LoadOptions, Model, Request, Sampling, Sink, Timings};
 
 /// Something to read; repeated as often as a prompt needs.
 const TEXT: &str = "An engine that shares its host must deal out work in small pieces and stop \
@@ -100,12 +103,14 @@ struct Done {
 fn run(engine: &Engine, prompt: &[u32], sequences: usize, tokens: u32) -> Result<Vec<Done>, Box<dyn Error>> {
     let endings = engine.info().eos.iter().map(|&id| (id, -1e6)).collect();
     let sampling = Sampling { logit_bias: endings, ..Sampling::greedy() };
-    let request =
-        Request { prompt: prompt.to_vec(), tokens_max: tokens, sampling, stop: Stop::default(), logprobs: None };
+    let request = Request { sampling, ..Request::new(prompt.to_vec(), tokens) };
+    // Nothing may be left over from another run, nor shared between sequences.
+    static SCOPE: AtomicU64 = AtomicU64::new(0);
     let waiting: Vec<mpsc::Receiver<Event>> = (0..sequences)
         .map(|_| {
             let (sender, events) = mpsc::channel();
-            engine.submit(request.clone(), Box::new(Channel(sender)))?;
+            let scope = SCOPE.fetch_add(1, Ordering::Relaxed);
+            engine.submit(Request { scope, ..request.clone() }, Box::new(Channel(sender)))?;
             Ok::<_, Box<dyn Error>>(events)
         })
         .collect::<Result<_, _>>()?;

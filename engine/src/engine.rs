@@ -16,14 +16,18 @@ use qwenda_kernels::PAGE_TOKENS;
 use qwenda_tokenizer::Tokenizer;
 
 use crate::{
-    Error, Model, ModelInfo, Request, Scored, ScoredAll, Sink, SubmitError, request::check_prompt, worker::Worker,
+    Error, Grammar, GrammarError, Model, ModelInfo, Probe, ProbeReply, Request, Scored, ScoredAll, Sink, SubmitError,
+    probe::{self, Probing},
+    request::check_prompt,
+    worker::Worker,
 };
 
 /// How much an engine takes on at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Tokens of all sequences together whose keys and values are kept; rounded up to whole pages.
-    /// `None`: the model's context, at most [`KV_TOKENS_DEFAULT`]. Memory is taken as it is used.
+    /// `None`: the model's context, at most [`KV_TOKENS_DEFAULT`]. Memory is taken as it is used,
+    /// and kept for what has been computed in case that a prompt begins with it again.
     pub kv_tokens_max: Option<u32>,
     /// Most sequences computed at once; at least 1.
     pub sequences_max: u32,
@@ -81,6 +85,7 @@ pub(crate) struct Job {
 pub(crate) enum Task {
     Generate(Request, Box<dyn Sink>),
     Score { tokens: Vec<u32>, keep_last: bool, reply: mpsc::SyncSender<Result<ScoredAll, Error>> },
+    Probe(Probing),
 }
 
 impl Engine {
@@ -119,6 +124,10 @@ impl Engine {
     /// The queue is full, the prompt does not fit, or the request is not one this model can run.
     pub fn submit(&self, request: Request, sink: Box<dyn Sink>) -> Result<(), SubmitError> {
         request.check(self.info().vocab, self.0.tokens_max)?;
+        let foreign = |grammar: &Grammar| !grammar.is_for(self.0.model.vocabulary_made());
+        if request.grammar.as_ref().is_some_and(foreign) {
+            return Err(SubmitError::Invalid("the grammar was made for another model".to_owned()));
+        }
         self.0.queue.push(Task::Generate(request, sink))
     }
 
@@ -145,6 +154,60 @@ impl Engine {
         let (reply, answer) = mpsc::sync_channel(1);
         self.0.queue.push(Task::Score { tokens: tokens.to_vec(), keep_last, reply })?;
         answer.recv().unwrap_or(Err(Error::Submit(SubmitError::Stopped)))
+    }
+
+    /// Runs many texts through the model and hands out something of each one's end. Takes one place
+    /// in the queue, and is computed beside other sequences. Texts of an equal `scope` share what
+    /// their beginnings have in common.
+    ///
+    /// # Errors
+    /// As for [`Self::submit`].
+    pub fn probe(
+        &self,
+        texts: Vec<Vec<u32>>,
+        want: Probe,
+        scope: u64,
+        reply: Box<dyn ProbeReply>,
+    ) -> Result<(), SubmitError> {
+        probe::check(&texts, &want, self.info().vocab, self.0.tokens_max)?;
+        self.0.queue.push(Task::Probe(Probing { texts, want, scope, reply }))
+    }
+
+    /// Compiles a grammar of the JSON values that `schema` allows. Takes milliseconds, and the
+    /// first grammar of a model some more: not for an async runtime.
+    ///
+    /// # Errors
+    /// The schema makes no sense, has keywords that cannot be enforced, or is too complex.
+    pub fn json_schema(&self, schema: &serde_json::Value) -> Result<Grammar, GrammarError> {
+        Grammar::json_schema(&self.0.model, schema)
+    }
+
+    /// As [`Self::json_schema`], for any JSON object.
+    ///
+    /// # Errors
+    /// The model's vocabulary cannot be held to a grammar.
+    pub fn json_object(&self) -> Result<Grammar, GrammarError> {
+        Grammar::json_object(&self.0.model)
+    }
+
+    /// Compiles a grammar in llguidance's dialect of Lark: rules of `"text"`, `/patterns/`, special
+    /// tokens by name (`<tool_call>`) and schemas (`%json {...}`), beginning with the rule `start`.
+    /// Takes as long as [`Self::json_schema`].
+    ///
+    /// # Errors
+    /// The grammar cannot be read, has a schema as [`Self::json_schema`] refuses it, or is too
+    /// complex.
+    pub fn lark(&self, grammar: &str) -> Result<Grammar, GrammarError> {
+        Grammar::lark(&self.0.model, grammar)
+    }
+
+    /// Whether a completion held to `grammar` may be exactly `text`: for checks of a grammar.
+    ///
+    /// # Panics
+    /// The grammar is another model's.
+    #[must_use]
+    pub fn accepts(&self, grammar: &Grammar, text: &str) -> bool {
+        grammar.accepts(&self.0.model, text)
     }
 
     /// What the model's file says of itself.

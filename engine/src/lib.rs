@@ -1,12 +1,13 @@
 //! Tokens in, tokens out: the CPU engine for Qwen models.
 //!
 //! A [`Model`] is loaded from a GGUF file; [`Engine::start`] gives it a thread that runs any number
-//! of sequences through it at once. There is no JSON, HTTP, async or chat in here.
+//! of sequences through it at once. There is no HTTP, async or chat in here; JSON only as
+//! schemas that a completion is held to.
 //!
 //! What can be relied on: the tokens of a request depend on the request alone, bit for bit. Not on
 //! the number of threads, not on what else runs, not on how its prompt was cut into chunks.
 //!
-//! Read `request`, then `scheduler` and `worker` (continuous batching), then `model/qwen2`.
+//! Read `request` and `event`, then `scheduler` and `worker` (continuous batching), then `model/qwen2`.
 //!
 //! # Example
 //! ```no_run
@@ -23,8 +24,14 @@
 mod cache;
 mod engine;
 mod error;
+mod event;
+mod generate;
+mod grammar;
 mod model;
+mod probe;
+mod reasoning;
 mod request;
+mod rows;
 mod sampler;
 mod scheduler;
 mod score;
@@ -34,9 +41,10 @@ mod worker;
 
 pub use engine::{Engine, EngineOptions, KV_TOKENS_DEFAULT};
 pub use error::Error;
+pub use event::{Event, FinishReason, Sink, Timings, TokenLogprob};
+pub use grammar::{Grammar, GrammarError};
 pub use model::{LoadOptions, Model, ModelInfo, load_tokenizer};
+pub use probe::{PROBE_TEXTS_MAX, Probe, ProbeReply};
 pub use qwenda_kernels::{Isa, Precision};
-pub use request::{
-    Event, FinishReason, LOGPROBS_MAX, Request, Sampling, Sink, Stop, SubmitError, Timings, TokenLogprob,
-};
+pub use request::{LOGPROBS_MAX, Reasoning, Request, Sampling, Stop, SubmitError};
 pub use score::{Scored, ScoredAll};

@@ -1,12 +1,16 @@
-//! What goes into the engine and what comes out: [`Request`], [`Event`] and the [`Sink`] between.
+//! What goes into the engine: a [`Request`], and what is wrong with one.
 
-/// One prompt to be continued.
+use crate::Grammar;
+
+/// One prompt to be continued. Begin with [`Request::new`] and change what differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// Token ids of the prompt; at least one.
     pub prompt: Vec<u32>,
     /// Most tokens to generate. The context's end may come first.
     pub tokens_max: u32,
+    /// Most tokens after the reasoning; `tokens_max` still bounds all together.
+    pub answer_tokens_max: Option<u32>,
     /// How the next token is chosen.
     pub sampling: Sampling,
     /// What ends the completion besides the model's own end-of-text tokens.
@@ -14,6 +18,33 @@ pub struct Request {
     /// `Some(n)`: report each token's log-probability and its `n` best rivals
     /// (at most [`LOGPROBS_MAX`]).
     pub logprobs: Option<u8>,
+    /// What the completion obeys, token by token; it begins after the reasoning.
+    pub grammar: Option<Grammar>,
+    /// How reasoning is told from the answer, where the model reasons.
+    pub reasoning: Option<Reasoning>,
+    /// Whose computed prefixes may be reused: only requests of an equal scope share pages.
+    pub scope: u64,
+}
+
+/// How a model marks its reasoning, and how much of it there may be.
+///
+/// Reasoning is a phase of its own: stop strings, stop tokens, the grammar and
+/// `answer_tokens_max` apply to what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasoning {
+    /// Whether the first tokens of the completion are reasoning already, because the prompt ended
+    /// with `begin`. Otherwise the completion reasons only if its first token is `begin`.
+    pub begun: bool,
+    /// The token that begins it, such as `<think>`.
+    pub begin: u32,
+    /// The token that ends it, such as `</think>`.
+    pub end: u32,
+    /// Most tokens of reasoning, `begin` and `end` included where they are generated; then
+    /// `forced` is written in the model's stead.
+    pub tokens_max: Option<u32>,
+    /// What is written at the budget's end; contains `end`, and may go on behind it with what the
+    /// model is used to write there.
+    pub forced: Vec<u32>,
 }
 
 /// Most rivals reported beside a token.
@@ -96,12 +127,34 @@ impl Sampling {
 }
 
 impl Request {
+    /// Continues `prompt` by up to `tokens_max` tokens; everything else as the defaults have it.
+    #[must_use]
+    pub fn new(prompt: Vec<u32>, tokens_max: u32) -> Self {
+        Self {
+            prompt,
+            tokens_max,
+            answer_tokens_max: None,
+            sampling: Sampling::default(),
+            stop: Stop::default(),
+            logprobs: None,
+            grammar: None,
+            reasoning: None,
+            scope: 0,
+        }
+    }
+
     /// Whether a model with `vocab` tokens can run this with room for `tokens_max` in all.
     pub(crate) fn check(&self, vocab: u32, tokens_max: u32) -> Result<(), SubmitError> {
         let invalid = |text: String| Err(SubmitError::Invalid(text));
         check_prompt(&self.prompt, vocab, tokens_max - 1)?;
         if self.tokens_max == 0 {
             return invalid("tokens_max is 0, but must be at least 1".to_owned());
+        }
+        if self.answer_tokens_max == Some(0) {
+            return invalid("answer_tokens_max is 0, but must be at least 1".to_owned());
+        }
+        if let Some(reasoning) = &self.reasoning {
+            reasoning.check(vocab).or_else(invalid)?;
         }
         if let Some(top) = self.logprobs.filter(|&top| top > LOGPROBS_MAX) {
             return invalid(format!("logprobs is {top}, but must be 0 to {LOGPROBS_MAX}"));
@@ -112,6 +165,26 @@ impl Request {
         self.sampling.check(vocab).or_else(invalid)
     }
 }
+
+impl Reasoning {
+    /// What is wrong with it, for a model with `vocab` tokens.
+    fn check(&self, vocab: u32) -> Result<(), String> {
+        if let Some(id) = self.forced.iter().chain([&self.begin, &self.end]).find(|&&id| id >= vocab) {
+            return Err(format!("reasoning names token {id}, but the model has {vocab}"));
+        }
+        if !self.forced.contains(&self.end) {
+            return Err("the forced end of reasoning lacks the token that ends it".to_owned());
+        }
+        if self.forced.len() > FORCED_MAX {
+            let len = self.forced.len();
+            return Err(format!("the forced end of reasoning has {len} tokens, but must have at most {FORCED_MAX}"));
+        }
+        Ok(())
+    }
+}
+
+/// Most tokens that end reasoning by force.
+const FORCED_MAX: usize = 64;
 
 /// Whether tokens can be run at all, `limit` being the most.
 pub(crate) fn check_prompt(prompt: &[u32], vocab: u32, limit: u32) -> Result<(), SubmitError> {
@@ -135,85 +208,6 @@ pub struct Stop {
     pub tokens: Vec<Vec<u32>>,
     /// Texts, found also across token borders; each non-empty.
     pub strings: Vec<String>,
-}
-
-/// What happens to a request, in order: one `Started`, any number of `Token`, then `Finished` or
-/// `Failed`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The sequence was given room; its prompt is computed next.
-    Started {
-        /// Length of the prompt.
-        prompt_tokens: u32,
-        /// How many of them needed no computing.
-        cached_tokens: u32,
-    },
-    /// More of the completion.
-    Token {
-        /// Whole characters; what may still become a stop string is held back.
-        text: String,
-        /// The tokens whose text this is. A token whose last byte is held back comes later.
-        ids: Vec<u32>,
-        /// Tokens generated so far, the held-back ones included.
-        tokens: u32,
-        /// One for each of `ids` if the request asked for them, otherwise empty.
-        logprobs: Vec<TokenLogprob>,
-    },
-    /// The completion ended.
-    Finished {
-        /// Why.
-        reason: FinishReason,
-        /// Length of the prompt.
-        prompt_tokens: u32,
-        /// Every token generated: also the end-of-text token, and those of a stop string.
-        completion_tokens: u32,
-        /// How long the phases took.
-        timings: Timings,
-    },
-    /// The completion was broken off; the text says why.
-    Failed(String),
-}
-
-/// Why a completion ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// The model ended it, or a stop string or stop token did.
-    Stop,
-    /// `tokens_max` or the context was reached.
-    Length,
-}
-
-/// A generated token's natural-log probability under the model itself: the log-softmax of its
-/// unmodified logits, before temperature, penalties and bias.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenLogprob {
-    /// The token.
-    pub id: u32,
-    /// Its log-probability.
-    pub logprob: f32,
-    /// The most probable tokens at this position, best first.
-    pub top: Vec<(u32, f32)>,
-}
-
-/// How long the phases of one request took, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Timings {
-    /// From submission to the first step.
-    pub queued_us: u64,
-    /// From the first step to the first token.
-    pub prefill_us: u64,
-    /// From the first token to the last.
-    pub decode_us: u64,
-}
-
-/// Where the events of one request go.
-pub trait Sink: Send {
-    /// Takes the next event. Runs on the engine's thread and must not block.
-    fn event(&mut self, event: Event);
-
-    /// Whether nobody listens any more. Asked before every step, also during prefill; once true
-    /// the sequence is dropped without a further event.
-    fn gone(&self) -> bool;
 }
 
 /// Why a request was not taken.

@@ -1,7 +1,8 @@
 //! From logits to the next token.
 //!
 //! In this order:
-//! 1. logits that are not finite fail the sequence; rows that are no tokens are masked;
+//! 1. logits that are not finite fail the sequence; rows that are no tokens are masked, and tokens
+//!    that the completion's grammar does not allow;
 //! 2. `logit_bias` is added;
 //! 3. `repetition_penalty` over tokens of prompt and completion;
 //! 4. `presence_penalty` and `frequency_penalty` over tokens of the completion;
@@ -18,11 +19,19 @@ use std::collections::HashMap;
 
 use qwenda_kernels::{argmax, exp, log_sum_exp};
 
-use crate::request::{Sampling, TokenLogprob};
+use crate::{event::TokenLogprob, grammar::Mask, request::Sampling};
 
 /// Logits that are NaN or infinite: the weights or the arithmetic are broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotFinite;
+
+/// Which tokens may be chosen.
+#[derive(Debug)]
+pub(crate) enum Allowed<'a> {
+    All,
+    AllBut(&'a [u32]),
+    Only(Mask),
+}
 
 /// One sequence's rules and what they need to remember.
 #[derive(Debug)]
@@ -65,29 +74,39 @@ impl Sampler {
         Self { rules, seen, position: 0 }
     }
 
-    /// Chooses the next token. `logits` is used up. `masked` are rows that are no tokens.
+    /// Chooses the next token; whether it is taken is said by [`Self::accept`]. `logits` is used
+    /// up. `masked` are rows that are no tokens.
     pub(crate) fn sample(
-        &mut self,
+        &self,
         logits: &mut [f32],
         masked: &[std::ops::Range<u32>],
+        allowed: &Allowed<'_>,
         scratch: &mut Scratch,
     ) -> Result<u32, NotFinite> {
         check_finite(logits)?;
         for range in masked {
             logits[range.start as usize..range.end as usize].fill(f32::NEG_INFINITY);
         }
+        match allowed {
+            Allowed::All => {}
+            Allowed::AllBut(ids) => ids.iter().for_each(|&id| logits[id as usize] = f32::NEG_INFINITY),
+            Allowed::Only(mask) => mask.apply(logits),
+        }
         self.adjust(logits);
-        let id = if self.rules.temperature == 0.0 {
+        Ok(if self.rules.temperature == 0.0 {
             best_of(logits).0
         } else {
             let draw = uniform(self.rules.seed, self.position);
             self.choose(logits, draw, scratch)
-        };
+        })
+    }
+
+    /// Remembers the next token of the completion, sampled or not.
+    pub(crate) fn accept(&mut self, id: u32) {
         self.position += 1;
         if self.remembers() {
             *self.seen.entry(id).or_default() += 1;
         }
-        Ok(id)
     }
 
     fn remembers(&self) -> bool {
@@ -198,7 +217,9 @@ impl Rules {
         let mut kept = 0.0;
         let mut count = 0;
         for candidate in candidates {
-            if count > 0 && (kept >= self.top_p * mass || candidate.weight < self.min_p) {
+            // What weighs nothing may be a masked token, and must not be left for rounding to pick.
+            let beyond = kept >= self.top_p * mass || candidate.weight < self.min_p || candidate.weight == 0.0;
+            if count > 0 && beyond {
                 break;
             }
             kept += f64::from(candidate.weight);

@@ -7,11 +7,13 @@
 //!   pages. A sequence that grows past the free pages preempts the youngest one, which goes back
 //!   to waiting and is computed again later. The oldest is never preempted and fits alone into the
 //!   store, so it always advances: nothing can deadlock and nobody starves.
+//! - Pages may be held by several sequences; one is free again when the last of them is gone. Who
+//!   needs next what an older sequence is about to compute waits for it, and then holds it too.
 //!
 //! Because a row's numbers do not depend on what else is in the step, none of this is visible in
 //! the text, only in its timing.
 
-use std::num::NonZeroU32;
+use std::{collections::HashMap, num::NonZeroU32};
 
 /// What does not change while the engine runs.
 #[derive(Debug, Clone, Copy)]
@@ -26,15 +28,26 @@ pub(crate) struct Limits {
 
 /// What the scheduler knows of one sequence. Sequences are given in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct View {
+pub(crate) struct View<'a> {
     /// Tokens known: prompt and completion so far.
     pub(crate) tokens: u32,
     /// Tokens whose keys and values are stored; less than `tokens`.
     pub(crate) done: u32,
     /// Pages held.
-    pub(crate) pages: u32,
+    pub(crate) pages: &'a [u32],
     /// Whether it was admitted.
     pub(crate) running: bool,
+    /// Whether an older sequence computes what it needs next, as [`follows`] finds out.
+    pub(crate) follows: bool,
+}
+
+/// The pages of the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room<'a> {
+    /// Pages that can be taken.
+    pub(crate) free: u32,
+    /// How many sequences hold each page.
+    pub(crate) holders: &'a [u32],
 }
 
 /// Rows of one sequence in a step: its tokens `start..start + len`.
@@ -46,6 +59,15 @@ pub(crate) struct Span {
     pub(crate) start: u32,
     /// How many.
     pub(crate) len: u32,
+}
+
+impl Span {
+    /// Leaves out what is stored already: the first `done` of `tokens` tokens.
+    pub(crate) fn start_at(&mut self, done: usize, tokens: usize) {
+        let left = u32::try_from(tokens - done).unwrap_or(u32::MAX);
+        self.start = u32::try_from(done).unwrap_or(u32::MAX);
+        self.len = self.len.min(left);
+    }
 }
 
 /// What to do next, in this order. Indices are those of the given views.
@@ -60,11 +82,13 @@ pub(crate) struct Step {
 }
 
 /// Plans a step. `turn` counts the steps so far.
-pub(crate) fn plan(limits: &Limits, views: &[View], pages_free: u32, turn: u64) -> Step {
+pub(crate) fn plan(limits: &Limits, views: &[View<'_>], room: Room<'_>, turn: u64) -> Step {
     let mut plan = Plan {
         limits,
         views,
-        free: pages_free,
+        free: room.free,
+        holders: room.holders,
+        dropped: HashMap::new(),
         running: (0..views.len()).filter(|&i| views[i].running).collect(),
         step: Step::default(),
     };
@@ -76,8 +100,11 @@ pub(crate) fn plan(limits: &Limits, views: &[View], pages_free: u32, turn: u64) 
 
 struct Plan<'a> {
     limits: &'a Limits,
-    views: &'a [View],
+    views: &'a [View<'a>],
     free: u32,
+    holders: &'a [u32],
+    /// How many that hold a page have been preempted.
+    dropped: HashMap<u32, u32>,
     /// Indices of the sequences that hold pages, oldest first.
     running: Vec<usize>,
     step: Step,
@@ -136,7 +163,8 @@ impl Plan<'_> {
             .copied()
             .filter(|&index| {
                 let fresh = self.step.admit.contains(&index);
-                fresh || self.views[index].tokens - self.views[index].done > 1
+                let view = self.views[index];
+                (fresh || view.tokens - view.done > 1) && !view.follows
             })
             .collect();
         if wanting.is_empty() {
@@ -167,8 +195,19 @@ impl Plan<'_> {
     }
 
     /// Pages to be taken before `tokens` tokens are stored.
-    fn pages_missing(&self, view: View, tokens: u32) -> u32 {
-        tokens.div_ceil(self.limits.page_tokens.get()).saturating_sub(view.pages)
+    fn pages_missing(&self, view: View<'_>, tokens: u32) -> u32 {
+        tokens
+            .div_ceil(self.limits.page_tokens.get())
+            .saturating_sub(u32::try_from(view.pages.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts what is free when a sequence gives its pages back.
+    fn drop_pages(&mut self, index: usize) {
+        for &page in self.views[index].pages {
+            let dropped = self.dropped.entry(page).or_default();
+            *dropped += 1;
+            self.free += u32::from(*dropped == self.holders[page as usize]);
+        }
     }
 
     /// Preempts sequences younger than `index`, youngest first, until `pages` are free. False if
@@ -178,7 +217,7 @@ impl Plan<'_> {
             match self.running.last() {
                 Some(&youngest) if youngest > index => {
                     self.running.pop();
-                    self.free += self.views[youngest].pages;
+                    self.drop_pages(youngest);
                     if let Some(at) = self.step.spans.iter().position(|span| span.index == youngest) {
                         let span = self.step.spans.remove(at);
                         self.free += self.pages_missing(self.views[youngest], span.start + span.len);
@@ -194,6 +233,33 @@ impl Plan<'_> {
         }
         true
     }
+}
+
+/// One sequence's text, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text<'a> {
+    /// Whose pages it may share; nobody's if there is none.
+    pub(crate) scope: Option<u64>,
+    pub(crate) tokens: &'a [u32],
+    /// Tokens whose keys and values are stored.
+    pub(crate) done: usize,
+}
+
+/// For each text, in order of arrival, whether an older one is about to compute the page that it
+/// needs next. The oldest of those that need the same does not wait, so all of them advance.
+pub(crate) fn follows(texts: &[Text<'_>], page_tokens: usize) -> Vec<bool> {
+    let follows = |(index, text): (usize, &Text<'_>)| {
+        let end = text.done + page_tokens;
+        // Its last token it has to compute itself.
+        let whole = text.scope.is_some() && text.done.is_multiple_of(page_tokens) && end < text.tokens.len();
+        let leads = |older: &Text<'_>| {
+            older.scope == text.scope
+                && older.done / page_tokens == text.done / page_tokens
+                && older.tokens.get(..end).is_some_and(|tokens| tokens == &text.tokens[..end])
+        };
+        whole && texts[..index].iter().any(leads)
+    };
+    texts.iter().enumerate().map(follows).collect()
 }
 
 #[cfg(test)]

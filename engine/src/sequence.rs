@@ -3,25 +3,30 @@
 use std::{sync::mpsc, time::Instant};
 
 use crate::{
-    Error, Event, FinishReason, ScoredAll, Sink, Timings,
+    Error, Event, ScoredAll,
+    cache::{Cache, Held},
     engine::{Job, Task},
+    generate::{Buffers, Failure, Generate},
     model::Model,
-    sampler::{self, NotFinite, Sampler},
-    scheduler::View,
-    stop::{Released, Watch},
+    probe::{Lane, Next},
+    scheduler::{Text, View},
 };
 
 /// A request on its way.
 pub(crate) struct Sequence {
     /// Prompt and completion so far.
     pub(crate) tokens: Vec<u32>,
-    /// Tokens whose keys and values are stored in `pages`.
+    /// Tokens whose keys and values are stored in `held`.
     pub(crate) done: usize,
-    /// Pages of the KV store, in the order of positions.
-    pub(crate) pages: Vec<u32>,
+    /// Pages of the KV store that it holds.
+    pub(crate) held: Held,
     /// Whether it may hold pages.
     pub(crate) running: bool,
+    /// Whose pages it may share; nobody's if there is none.
+    pub(crate) scope: Option<u64>,
     goal: Goal,
+    /// Whether its job takes a place in the queue.
+    queued: bool,
     submitted: Instant,
     started: Option<Instant>,
 }
@@ -30,65 +35,94 @@ pub(crate) struct Sequence {
 enum Goal {
     Generate(Box<Generate>),
     Score { scored: ScoredAll, keep_last: bool, reply: mpsc::SyncSender<Result<ScoredAll, Error>> },
-}
-
-struct Generate {
-    prompt_tokens: usize,
-    /// Length of `tokens` at which the completion is cut.
-    tokens_end: usize,
-    sampler: Sampler,
-    watch: Watch,
-    logprobs: Option<u8>,
-    sink: Box<dyn Sink>,
-    first_token: Option<Instant>,
+    Probe(Lane),
 }
 
 /// Whether a sequence goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Goes,
+    /// It begins again with other tokens, behind all others.
+    Again,
     Ended,
 }
 
 impl Sequence {
-    /// `tokens_max` is the most tokens any sequence may have.
-    pub(crate) fn new(job: Job, model: &Model, ends: &std::sync::Arc<[u32]>, tokens_max: u32) -> Self {
-        let (tokens, goal) = match job.task {
+    /// The sequences that a job needs. `tokens_max` is the most tokens any may have,
+    /// `sequences_max` the most that all jobs together may have.
+    pub(crate) fn of(
+        job: Job,
+        model: &Model,
+        ends: &std::sync::Arc<[u32]>,
+        tokens_max: u32,
+        sequences_max: u32,
+    ) -> Vec<Self> {
+        let submitted = job.submitted;
+        let new = |tokens, scope, goal| Self {
+            tokens,
+            done: 0,
+            held: Held::default(),
+            running: false,
+            scope,
+            goal,
+            queued: true,
+            submitted,
+            started: None,
+        };
+        match job.task {
             Task::Generate(request, sink) => {
-                let prompt_tokens = request.prompt.len();
-                let end = (prompt_tokens as u64 + u64::from(request.tokens_max)).min(u64::from(tokens_max));
-                let decoder = model.tokenizer().decoder();
-                let generate = Generate {
-                    prompt_tokens,
-                    tokens_end: usize::try_from(end).expect("at most `tokens_max`"),
-                    sampler: Sampler::new(request.sampling, &request.prompt),
-                    watch: Watch::new(request.stop, std::sync::Arc::clone(ends), decoder),
-                    logprobs: request.logprobs,
-                    sink,
-                    first_token: None,
-                };
-                (request.prompt, Goal::Generate(Box::new(generate)))
+                let scope = Some(request.scope);
+                let (prompt, generate) = Generate::new(request, sink, model, ends, tokens_max);
+                vec![new(prompt, scope, Goal::Generate(Box::new(generate)))]
             }
             Task::Score { tokens, keep_last, reply } => {
-                (tokens, Goal::Score { scored: ScoredAll::default(), keep_last, reply })
+                vec![new(tokens, None, Goal::Score { scored: ScoredAll::default(), keep_last, reply })]
             }
-        };
-        Self { tokens, done: 0, pages: Vec::new(), running: false, goal, submitted: job.submitted, started: None }
+            Task::Probe(probing) => {
+                let scope = Some(probing.scope);
+                let lanes = probing.lanes(sequences_max).into_iter();
+                lanes.map(|(tokens, lane)| new(tokens, scope, Goal::Probe(lane))).collect()
+            }
+        }
     }
 
-    pub(crate) fn view(&self) -> View {
+    /// What the scheduler is to know of it.
+    pub(crate) fn view(&self, follows: bool) -> View<'_> {
         let count = |number: usize| u32::try_from(number).expect("a context has fewer than 2^32 tokens");
         View {
             tokens: count(self.tokens.len()),
             done: count(self.done),
-            pages: count(self.pages.len()),
+            pages: self.held.pages(),
             running: self.running,
+            follows,
         }
     }
 
-    /// Whether it ever had a place.
-    pub(crate) fn has_started(&self) -> bool {
-        self.started.is_some()
+    /// Its text and whose it is.
+    pub(crate) fn text(&self) -> Text<'_> {
+        Text { scope: self.scope, tokens: &self.tokens, done: self.done }
+    }
+
+    /// Uses what others have computed of its text.
+    pub(crate) fn adopt(&mut self, cache: &mut Cache) {
+        if let Some(scope) = self.scope {
+            self.done = cache.adopt(scope, &self.tokens, &mut self.held, self.done);
+        }
+    }
+
+    /// Leaves what it has computed to others.
+    pub(crate) fn keep(&mut self, cache: &mut Cache) {
+        if let Some(scope) = self.scope {
+            cache.keep(scope, &self.tokens, &mut self.held, self.done);
+        }
+    }
+
+    /// Whether its job took a place in the queue until now.
+    pub(crate) fn leave_queue(&mut self) -> bool {
+        match &self.goal {
+            Goal::Generate(_) | Goal::Score { .. } => std::mem::replace(&mut self.queued, false),
+            Goal::Probe(lane) => lane.leave_queue(),
+        }
     }
 
     /// Whether nobody waits for it any more.
@@ -96,6 +130,7 @@ impl Sequence {
         match &self.goal {
             Goal::Generate(generate) => generate.sink.gone(),
             Goal::Score { .. } => false,
+            Goal::Probe(lane) => lane.gone(),
         }
     }
 
@@ -104,23 +139,53 @@ impl Sequence {
         matches!(self.goal, Goal::Score { .. })
     }
 
-    /// Gets a place. After having lost one, it goes on where it was.
+    /// Whether the hidden vector after the last token is wanted instead of logits.
+    pub(crate) fn wants_hidden(&self) -> bool {
+        matches!(&self.goal, Goal::Probe(lane) if lane.wants_hidden())
+    }
+
+    /// Its first rows are computed next, unless there have been some before it lost its place.
     pub(crate) fn start(&mut self) {
-        self.running = true;
         if self.started.is_some() {
             return;
         }
         self.started = Some(Instant::now());
         if let Goal::Generate(generate) = &mut self.goal {
-            let prompt_tokens = whole(generate.prompt_tokens);
-            generate.sink.event(Event::Started { prompt_tokens, cached_tokens: 0 });
+            generate.started(self.done);
         }
     }
 
-    /// Loses its place; its pages are already given back.
-    pub(crate) fn preempt(&mut self) {
+    /// Loses its place and its pages.
+    pub(crate) fn give_back(&mut self, cache: &mut Cache) {
+        cache.release(&mut self.held);
         self.running = false;
         self.done = 0;
+    }
+
+    /// Takes the hidden vector after its last token.
+    pub(crate) fn take_hidden(&mut self, hidden: &[f32]) -> Outcome {
+        match &mut self.goal {
+            Goal::Probe(lane) => {
+                let next = lane.take(hidden);
+                self.go_on(next)
+            }
+            Goal::Generate(_) | Goal::Score { .. } => unreachable!("they want logits"),
+        }
+    }
+
+    /// What follows a probe's text.
+    fn go_on(&mut self, next: Option<Next>) -> Outcome {
+        match next {
+            Some(Next::Text(tokens)) => {
+                self.tokens = tokens;
+                Outcome::Again
+            }
+            Some(Next::Nothing) => Outcome::Ended,
+            None => {
+                self.fail(NOT_FINITE);
+                Outcome::Ended
+            }
+        }
     }
 
     /// Takes the logits after token `position`.
@@ -148,6 +213,10 @@ impl Sequence {
                 let _ = reply.try_send(Ok(std::mem::take(scored)));
                 Outcome::Ended
             }
+            Goal::Probe(lane) => {
+                let next = lane.take(logits);
+                self.go_on(next)
+            }
             Goal::Generate(generate) => match generate.take_logits(&mut self.tokens, logits, model, scratch) {
                 Ok(None) => Outcome::Goes,
                 Ok(Some(reason)) => {
@@ -155,8 +224,12 @@ impl Sequence {
                     generate.finish(reason, self.tokens.len(), self.submitted, started);
                     Outcome::Ended
                 }
-                Err(NotFinite) => {
-                    self.fail(NOT_FINITE);
+                Err(failure) => {
+                    let why = match failure {
+                        Failure::NotFinite => NOT_FINITE.to_owned(),
+                        Failure::Grammar(why) => format!("the grammar cannot go on: {why}"),
+                    };
+                    self.fail(&why);
                     Outcome::Ended
                 }
             },
@@ -170,69 +243,9 @@ impl Sequence {
             Goal::Score { reply, .. } => {
                 let _ = reply.try_send(Err(Error::Failed(why.to_owned())));
             }
+            Goal::Probe(lane) => lane.fail(why),
         }
     }
 }
 
 const NOT_FINITE: &str = "the model's logits are not finite";
-
-/// What the sampler needs, shared by all sequences.
-#[derive(Default)]
-pub(crate) struct Buffers {
-    sampler: sampler::Scratch,
-    unmodified: Vec<f32>,
-}
-
-impl Generate {
-    /// Chooses a token and passes on what is certain. `Some` if the completion ends with it.
-    fn take_logits(
-        &mut self,
-        tokens: &mut Vec<u32>,
-        logits: &mut [f32],
-        model: &Model,
-        buffers: &mut Buffers,
-    ) -> Result<Option<FinishReason>, NotFinite> {
-        if self.logprobs.is_some() {
-            buffers.unmodified.clear();
-            buffers.unmodified.extend_from_slice(logits);
-        }
-        let id = self.sampler.sample(logits, model.unused(), &mut buffers.sampler)?;
-        let logprob = self.logprobs.map(|top| sampler::logprobs(&buffers.unmodified, id, top));
-        self.first_token.get_or_insert_with(Instant::now);
-        tokens.push(id);
-
-        let mut released = Released::default();
-        let mut ends = self.watch.push(id, logprob, &mut released).then_some(FinishReason::Stop);
-        if ends.is_none() && tokens.len() >= self.tokens_end {
-            let stopped = self.watch.finish(&mut released);
-            ends = Some(if stopped { FinishReason::Stop } else { FinishReason::Length });
-        }
-        if !released.is_empty() {
-            let Released { text, ids, logprobs } = released;
-            let so_far = whole(tokens.len() - self.prompt_tokens);
-            self.sink.event(Event::Token { text, ids, tokens: so_far, logprobs });
-        }
-        Ok(ends)
-    }
-
-    fn finish(&mut self, reason: FinishReason, tokens: usize, submitted: Instant, started: Instant) {
-        let first = self.first_token.unwrap_or(started);
-        let micros = |from: Instant, to: Instant| {
-            u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
-        };
-        self.sink.event(Event::Finished {
-            reason,
-            prompt_tokens: whole(self.prompt_tokens),
-            completion_tokens: whole(tokens - self.prompt_tokens),
-            timings: Timings {
-                queued_us: micros(submitted, started),
-                prefill_us: micros(started, first),
-                decode_us: micros(first, Instant::now()),
-            },
-        });
-    }
-}
-
-fn whole(number: usize) -> u32 {
-    u32::try_from(number).expect("a context has fewer than 2^32 tokens")
-}

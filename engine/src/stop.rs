@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use qwenda_tokenizer::Decoder;
 
-use crate::request::{Stop, TokenLogprob};
+use crate::{event::TokenLogprob, request::Stop};
 
 /// Text that is certain, with the tokens it came from.
 #[derive(Debug, Default, PartialEq)]

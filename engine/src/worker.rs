@@ -6,17 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use qwenda_kernels::{AttendRow, KvSlot, KvStore, PAGE_TOKENS};
+use qwenda_kernels::{KvStore, PAGE_TOKENS};
 
 use crate::{
-    cache::pages::Pages,
-    engine::Queue,
-    model::{
-        Model,
-        layers::{Batch, Scratch},
-    },
-    scheduler::{self, Limits, Span},
-    sequence::{Buffers, Outcome, Sequence},
+    cache::Cache,
+    engine::{Job, Queue},
+    generate::Buffers,
+    model::{Model, layers::Scratch},
+    rows::{self, Rows},
+    scheduler::{self, Limits, Room, Span, Text},
+    sequence::{Outcome, Sequence},
 };
 
 /// Rows whose logits are computed at once: enough to make one pass over the output matrix
@@ -33,24 +32,13 @@ pub(crate) struct Worker {
     ends: Arc<[u32]>,
     /// In order of arrival.
     sequences: Vec<Sequence>,
-    pages: Pages,
+    cache: Cache,
     kv: KvStore,
     rows: Rows,
     scratch: Scratch,
     buffers: Buffers,
     /// Steps so far.
     turn: u64,
-}
-
-/// What goes into a [`Batch`]; kept to be filled again.
-#[derive(Default)]
-struct Rows {
-    ids: Vec<u32>,
-    positions: Vec<u32>,
-    slots: Vec<KvSlot>,
-    wanted: Vec<u32>,
-    /// Index of the sequence and position of its token, for each of `wanted`.
-    takers: Vec<(usize, usize)>,
 }
 
 impl Worker {
@@ -64,7 +52,7 @@ impl Worker {
             tokens_max,
             ends,
             sequences: Vec::new(),
-            pages: Pages::new(pages),
+            cache: Cache::new(pages, PAGE_TOKENS),
             kv,
             rows: Rows::default(),
             scratch: Scratch::new(),
@@ -76,28 +64,32 @@ impl Worker {
     /// Runs until the engine is stopped.
     pub(crate) fn run(mut self) {
         while let Some(jobs) = self.queue.take(self.sequences.is_empty()) {
-            for job in jobs {
-                self.sequences.push(Sequence::new(job, &self.model, &self.ends, self.tokens_max));
-            }
+            self.take(jobs);
             self.drop_gone();
             self.step();
             if self.sequences.is_empty() {
                 self.rest();
             }
         }
-        for job in self.queue.leftover() {
-            self.sequences.push(Sequence::new(job, &self.model, &self.ends, self.tokens_max));
-        }
+        let leftover = self.queue.leftover();
+        self.take(leftover);
         let all = 0..self.sequences.len();
         self.fail(all, "the engine has stopped");
     }
 
-    /// Nothing to do: gives the memory of all pages back.
-    fn rest(&mut self) {
-        assert_eq!(self.pages.free(), self.pages.total(), "pages without a sequence");
-        for page in 0..self.pages.total() {
-            self.kv.release(u32::try_from(page).expect("pages are numbered with 32 bits"));
+    /// Lets jobs line up.
+    fn take(&mut self, jobs: impl IntoIterator<Item = Job>) {
+        let sequences_max = self.limits.sequences_max.get();
+        for job in jobs {
+            self.sequences.extend(Sequence::of(job, &self.model, &self.ends, self.tokens_max, sequences_max));
         }
+    }
+
+    /// Nothing to do: gives the memory of all pages back that are not kept for others to come.
+    fn rest(&mut self) {
+        assert_eq!(self.cache.available(), self.cache.total(), "pages without a sequence");
+        let all = 0..u32::try_from(self.cache.total()).expect("pages are numbered with 32 bits");
+        all.filter(|&page| self.cache.is_free(page)).for_each(|page| self.kv.release(page));
     }
 
     /// Ends the sequences that nobody listens to.
@@ -115,118 +107,105 @@ impl Worker {
         if self.sequences.is_empty() {
             return;
         }
-        let views: Vec<_> = self.sequences.iter().map(Sequence::view).collect();
-        let free = u32::try_from(self.pages.free()).expect("pages are numbered with 32 bits");
-        let step = scheduler::plan(&self.limits, &views, free, self.turn);
-        self.turn += 1;
-        for &index in &step.preempt {
-            let sequence = &mut self.sequences[index];
-            self.pages.release(&mut sequence.pages);
-            sequence.preempt();
-        }
-        for &index in &step.admit {
-            let sequence = &mut self.sequences[index];
-            if !sequence.has_started() {
-                self.queue.placed();
-            }
-            // A sink that panics is as good as gone; `drop_gone` asks it before the next step.
-            let _ = catch_unwind(AssertUnwindSafe(|| sequence.start()));
-        }
-        self.reserve(&step.spans);
-        self.fill(&step.spans);
-        let ended = match catch_unwind(AssertUnwindSafe(|| self.compute(&step.spans))) {
-            Ok(ended) => ended,
+        let spans = self.plan();
+        self.reserve(&spans);
+        self.rows.fill(&spans, &self.sequences);
+        let outcomes = match catch_unwind(AssertUnwindSafe(|| self.compute(&spans))) {
+            Ok(outcomes) => outcomes,
             Err(panic) => {
                 let why = message(&*panic);
-                tracing::error!(%why, sequences = step.spans.len(), "a step of the engine failed");
-                let mut failed: Vec<usize> = step.spans.iter().map(|span| span.index).collect();
+                tracing::error!(%why, sequences = spans.len(), "a step of the engine failed");
+                let mut failed: Vec<usize> = spans.iter().map(|span| span.index).collect();
                 failed.sort_unstable();
                 self.fail(failed.into_iter(), &format!("the engine failed: {why}"));
                 return;
             }
         };
-        for index in ended.into_iter().rev() {
-            self.remove(index);
+        for (index, outcome) in outcomes.into_iter().rev() {
+            match outcome {
+                Outcome::Goes => {}
+                Outcome::Again => self.begin_again(index),
+                Outcome::Ended => self.remove(index),
+            }
         }
+    }
+
+    /// Finds out what the step computes, and lets sequences in and out for it.
+    fn plan(&mut self) -> Vec<Span> {
+        for sequence in self.sequences.iter_mut().filter(|sequence| sequence.running) {
+            sequence.adopt(&mut self.cache);
+        }
+        let texts: Vec<Text<'_>> = self.sequences.iter().map(Sequence::text).collect();
+        let follows = scheduler::follows(&texts, PAGE_TOKENS);
+        let views: Vec<_> =
+            self.sequences.iter().zip(follows).map(|(sequence, follows)| sequence.view(follows)).collect();
+        let free = u32::try_from(self.cache.available()).expect("pages are numbered with 32 bits");
+        let room = Room { free, holders: self.cache.holders() };
+        let mut step = scheduler::plan(&self.limits, &views, room, self.turn);
+        self.turn += 1;
+        for &index in &step.preempt {
+            self.sequences[index].give_back(&mut self.cache);
+        }
+        for &index in &step.admit {
+            let sequence = &mut self.sequences[index];
+            sequence.running = true;
+            sequence.adopt(&mut self.cache);
+            if sequence.leave_queue() {
+                self.queue.placed();
+            }
+        }
+        for span in &mut step.spans {
+            let sequence = &mut self.sequences[span.index];
+            // What was found at admission need not be computed.
+            span.start_at(sequence.done, sequence.tokens.len());
+            // A sink that panics is as good as gone; `drop_gone` asks it before the next step.
+            let _ = catch_unwind(AssertUnwindSafe(|| sequence.start()));
+        }
+        step.spans
     }
 
     /// Takes the pages that the planned rows will be stored in.
     fn reserve(&mut self, spans: &[Span]) {
         for span in spans {
             let sequence = &mut self.sequences[span.index];
-            let tokens = (span.start + span.len) as usize;
-            while sequence.pages.len() * PAGE_TOKENS < tokens {
-                sequence.pages.push(self.pages.take().expect("the plan counted free pages"));
-            }
+            let enough = self.cache.reserve(&mut sequence.held, (span.start + span.len) as usize);
+            assert!(enough, "the plan counted the pages");
         }
     }
 
-    /// Lays the planned rows out.
-    fn fill(&mut self, spans: &[Span]) {
-        let Rows { ids, positions, slots, wanted, takers } = &mut self.rows;
-        ids.clear();
-        positions.clear();
-        slots.clear();
-        wanted.clear();
-        takers.clear();
+    /// Forward pass and sampling; what became of the sequences whose turn it was, ascending.
+    fn compute(&mut self, spans: &[Span]) -> Vec<(usize, Outcome)> {
+        let Self { model, sequences, cache, rows, kv, scratch, buffers, .. } = self;
+        let attend = rows::attended(spans, sequences);
+        model.forward(rows.batch(&attend), kv, scratch);
+        drop(attend);
         for span in spans {
-            let sequence = &self.sequences[span.index];
-            for position in span.start..span.start + span.len {
-                let at = position as usize;
-                if sequence.wants_all() || at + 1 == sequence.tokens.len() {
-                    wanted.push(u32::try_from(ids.len()).expect("a batch has fewer than 2^32 rows"));
-                    takers.push((span.index, at));
-                }
-                ids.push(sequence.tokens[at]);
-                positions.push(position);
-                let offset = u32::try_from(at % PAGE_TOKENS).expect("pages are small");
-                slots.push(KvSlot { page: sequence.pages[at / PAGE_TOKENS], offset });
-            }
-        }
-    }
-
-    /// Forward pass and sampling; the indices of sequences that ended, ascending.
-    fn compute(&mut self, spans: &[Span]) -> Vec<usize> {
-        let Self { model, sequences, rows, kv, scratch, buffers, .. } = self;
-        let attend: Vec<AttendRow<'_>> = spans
-            .iter()
-            .flat_map(|span| {
-                let pages = sequences[span.index].pages.as_slice();
-                (span.start..span.start + span.len).map(move |position| AttendRow { pages, len: position + 1 })
-            })
-            .collect();
-        let Rows { ids, positions, slots, wanted, takers } = &*rows;
-        model.forward(Batch { ids, positions, slots, attend: &attend, wanted }, kv, scratch);
-        for span in spans {
-            sequences[span.index].done += span.len as usize;
+            let sequence = &mut sequences[span.index];
+            sequence.done += span.len as usize;
+            sequence.keep(cache);
         }
 
-        let mut ended = Vec::new();
-        for (group, takers) in takers.chunks(LOGITS_ROWS).enumerate() {
-            let first = group * LOGITS_ROWS;
-            let logits = model.logits(first..first + takers.len(), scratch);
-            let vocab = logits.len() / takers.len();
-            for (&(index, position), logits) in takers.iter().zip(logits.chunks_exact_mut(vocab)) {
-                if ended.contains(&index) {
-                    continue;
-                }
-                let sequence = &mut sequences[index];
-                // What panics here is the sequence's own: its sink, or its rules.
-                let outcome = catch_unwind(AssertUnwindSafe(|| sequence.take_logits(position, logits, model, buffers)));
-                match outcome {
-                    Ok(Outcome::Goes) => {}
-                    Ok(Outcome::Ended) => ended.push(index),
-                    Err(panic) => {
-                        let why = message(&*panic);
-                        tracing::error!(%why, "a sequence failed");
-                        let _ = catch_unwind(AssertUnwindSafe(|| sequence.fail(&format!("the engine failed: {why}"))));
-                        ended.push(index);
-                    }
-                }
+        let mut outcomes = Vec::new();
+        let mut first = 0;
+        while let Some(&(index, _)) = rows.takers.get(first) {
+            if sequences[index].wants_hidden() {
+                let hidden = model.hidden(first, scratch);
+                deliver(&mut outcomes, index, &mut sequences[index], |sequence| sequence.take_hidden(hidden));
+                first += 1;
+                continue;
             }
+            let group = rows.takers[first..].iter().take(LOGITS_ROWS);
+            let group = group.take_while(|(index, _)| !sequences[*index].wants_hidden()).count();
+            let logits = model.logits(first..first + group, scratch);
+            let vocab = logits.len() / group;
+            for (&(index, position), logits) in rows.takers[first..].iter().zip(logits.chunks_exact_mut(vocab)) {
+                let take = |sequence: &mut Sequence| sequence.take_logits(position, logits, model, buffers);
+                deliver(&mut outcomes, index, &mut sequences[index], take);
+            }
+            first += group;
         }
-        ended.sort_unstable();
-        ended
+        outcomes.sort_unstable_by_key(|(index, _)| *index);
+        outcomes
     }
 
     /// Ends sequences, given ascending, with a reason.
@@ -238,11 +217,19 @@ impl Worker {
         }
     }
 
+    /// Lets a sequence line up behind the others, its pages given back.
+    fn begin_again(&mut self, index: usize) {
+        let mut sequence = self.sequences.remove(index);
+        sequence.give_back(&mut self.cache);
+        self.sequences.push(sequence);
+    }
+
     /// Forgets a sequence and frees its pages.
     fn remove(&mut self, index: usize) {
         let mut sequence = self.sequences.remove(index);
-        self.pages.release(&mut sequence.pages);
-        if !sequence.has_started() {
+        sequence.give_back(&mut self.cache);
+        let queued = catch_unwind(AssertUnwindSafe(|| sequence.leave_queue()));
+        if queued.unwrap_or(false) {
             self.queue.placed();
         }
         // The sink is somebody else's code, and may do anything when it is dropped.
@@ -255,6 +242,28 @@ impl Drop for Worker {
         // Also when the thread ends by a panic, nobody must wait for it for ever.
         self.queue.stop();
         drop(self.queue.leftover());
+    }
+}
+
+/// Hands a row's values to its sequence, unless that has ended.
+fn deliver(
+    outcomes: &mut Vec<(usize, Outcome)>,
+    index: usize,
+    sequence: &mut Sequence,
+    take: impl FnOnce(&mut Sequence) -> Outcome,
+) {
+    if outcomes.iter().any(|(other, _)| *other == index) {
+        return;
+    }
+    // What panics here is the sequence's own: its sink, or its rules.
+    let outcome = catch_unwind(AssertUnwindSafe(|| take(sequence))).unwrap_or_else(|panic| {
+        let why = message(&*panic);
+        tracing::error!(%why, "a sequence failed");
+        let _ = catch_unwind(AssertUnwindSafe(|| sequence.fail(&format!("the engine failed: {why}"))));
+        Outcome::Ended
+    });
+    if outcome != Outcome::Goes {
+        outcomes.push((index, outcome));
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{Completion, ModelFile, chat, collect, greedy, on_threads, prompt, run, submit};
-use qwenda_engine::{Engine, EngineOptions, Isa, LoadOptions, Model, Request, Sampling};
+use std::sync::mpsc;
+
+use common::{Completion, ModelFile, chat, collect, collect_cached, greedy, on_threads, prompt, run, submit};
+use qwenda_engine::{Engine, EngineOptions, Error, Isa, LoadOptions, Model, Probe, Reasoning, Request, Sampling, Stop};
 use qwenda_gguf::TensorType;
 use qwenda_testkit::TinyModel;
 
@@ -72,6 +74,102 @@ fn losing_pages_and_being_computed_again_does_not_show() {
         let together: Vec<Completion> = together.iter().map(collect).collect();
         assert!(together == expected, "{name}");
         assert!(company.iter().map(collect).all(|completion| completion.end.is_ok()), "{name}");
+    }
+}
+
+#[test]
+fn what_was_computed_before_does_not_show() {
+    for (name, model) in models() {
+        let file = ModelFile::tiny(&model);
+        let expected = alone(&file);
+        for prefill_chunk_tokens in [7, 32, 4096] {
+            let engine = file.engine(2, EngineOptions { prefill_chunk_tokens, ..EngineOptions::default() });
+            for round in 0..3 {
+                for (request, expected) in requests().into_iter().zip(&expected) {
+                    // Beginnings of it, first of all by somebody else, and some of it again.
+                    run(&engine, greedy(&request.prompt[..33 + round], 3));
+                    let pages = (request.prompt.len() - 1) / 32 * 32;
+                    let (cached, found) = collect_cached(&submit(&engine, request));
+                    assert!(found == *expected, "{name}: round {round}, chunks of {prefill_chunk_tokens}");
+                    assert_eq!(cached as usize, if round == 0 { 32 } else { pages }, "{name}: round {round}");
+                }
+            }
+        }
+    }
+}
+
+/// Requests of every kind, most of them with beginnings in common.
+fn mixed(engine: &Engine) -> Vec<Request> {
+    let id = |text: &str| engine.tokenizer().id(text).unwrap();
+    let reasoning = |begun, tokens_max| Reasoning {
+        begun,
+        begin: id("<think>"),
+        end: id("</think>"),
+        tokens_max,
+        forced: engine.tokenizer().encode("\n</think>\n\n", qwenda_tokenizer::Specials::Parse),
+    };
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": { "name": { "type": "string", "maxLength": 9 }, "tags": { "type": "array", "maxItems": 3 } },
+        "required": ["name", "tags"],
+        "additionalProperties": false,
+    });
+    let grammar = engine.json_schema(&schema).unwrap();
+    let drawn = |seed| Sampling { temperature: 1.7, top_p: 0.95, seed, ..Sampling::default() };
+    let common = prompt(5, 70);
+    let text = |own: u32, len: usize| common.iter().copied().chain(prompt(own, len)).collect::<Vec<_>>();
+    let base = |own: u32, len| Request { sampling: drawn(own.into()), scope: 3, ..Request::new(text(own, len), 60) };
+    vec![
+        base(1, 40),
+        Request { grammar: Some(grammar.clone()), ..base(2, 3) },
+        Request { grammar: Some(grammar.clone()), logprobs: Some(2), ..base(2, 3) },
+        Request { reasoning: Some(reasoning(true, Some(20))), ..base(3, 100) },
+        Request { reasoning: Some(reasoning(true, Some(20))), answer_tokens_max: Some(9), ..base(3, 100) },
+        Request { reasoning: Some(reasoning(false, None)), logprobs: Some(1), ..base(4, 27) },
+        Request { reasoning: Some(reasoning(true, Some(5))), grammar: Some(grammar), ..base(5, 64) },
+        Request { scope: 4, ..base(1, 40) },
+        Request { stop: Stop { strings: vec!["e".to_owned()], tokens: Vec::new() }, ..base(6, 1) },
+        greedy(&common, 60),
+    ]
+}
+
+fn begin_probe(engine: &Engine, want: Probe) -> mpsc::Receiver<Result<Vec<Vec<f32>>, Error>> {
+    let texts = (0..12u32).map(|i| prompt(5, 70).into_iter().chain(prompt(i, 9 * i as usize)).collect()).collect();
+    let (sender, outcome) = mpsc::channel();
+    engine.probe(texts, want, 3, Box::new(move |found| sender.send(found).unwrap())).unwrap();
+    outcome
+}
+
+#[test]
+fn everything_at_once_is_as_each_alone() {
+    let file = ModelFile::tiny(&TinyModel::qwen3().quantized(TensorType::Q8_0));
+    let wants = [Probe::Hidden, Probe::Logits(vec![1, 2, 3])];
+    let count = mixed(&file.engine(1, EngineOptions::default())).len();
+    // Each on an engine of its own, so that nothing is left of another.
+    let alone: Vec<Completion> = (0..count)
+        .map(|index| {
+            let engine = file.engine(1, EngineOptions { prefill_chunk_tokens: 4096, ..EngineOptions::default() });
+            run(&engine, mixed(&engine).swap_remove(index))
+        })
+        .collect();
+    let probed =
+        wants.clone().map(|want| begin_probe(&file.engine(1, EngineOptions::default()), want).recv().unwrap().unwrap());
+    assert!(alone.iter().all(|completion| completion.end.is_ok()), "{alone:?}");
+    for (threads, prefill_chunk_tokens, kv_tokens_max, sequences_max) in
+        [(1, 7, None, 16), (2, 32, Some(256), 16), (3, 50, Some(4096), 3), (2, 4096, Some(4096), 16)]
+    {
+        let options = EngineOptions { prefill_chunk_tokens, kv_tokens_max, sequences_max, ..EngineOptions::default() };
+        let engine = file.engine(threads, options.clone());
+        for round in 0..3 {
+            let probes = wants.clone().map(|want| begin_probe(&engine, want));
+            let running: Vec<_> = mixed(&engine).into_iter().map(|request| submit(&engine, request)).collect();
+            for (index, (events, alone)) in running.iter().zip(&alone).enumerate() {
+                assert!(collect(events) == *alone, "request {index} in round {round} with {options:?}");
+            }
+            for (probe, probed) in probes.iter().zip(&probed) {
+                assert!(probe.recv().unwrap().unwrap() == *probed, "probes in round {round} with {options:?}");
+            }
+        }
     }
 }
 

@@ -1,3 +1,148 @@
-//! Who holds which part of the KV store.
+//! Who holds which part of the KV store, and which parts of it can be used again.
+//!
+//! Whole pages of what was computed are kept after their sequences, found again by their exact
+//! tokens within a scope, and given up, the longest unused first, when pages are needed.
 
-pub(crate) mod pages;
+mod pages;
+mod prefixes;
+
+use pages::Pages;
+use prefixes::{Parent, Prefixes};
+
+/// The pages of one KV store.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    page_tokens: usize,
+    pages: Pages,
+    prefixes: Prefixes,
+}
+
+/// What one sequence holds.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Its pages, in the order of positions.
+    pages: Vec<u32>,
+    /// How many of them are kept, from the first on.
+    kept: usize,
+}
+
+impl Held {
+    /// Pages in the order of positions.
+    pub(crate) fn pages(&self) -> &[u32] {
+        &self.pages
+    }
+}
+
+impl Cache {
+    /// All of `total` pages free, each for `page_tokens` tokens.
+    pub(crate) fn new(total: u32, page_tokens: usize) -> Self {
+        Self { page_tokens, pages: Pages::new(total), prefixes: Prefixes::default() }
+    }
+
+    /// Pages that exist.
+    pub(crate) fn total(&self) -> usize {
+        self.pages.total()
+    }
+
+    /// Pages that can be taken: those that are free, and those that are only kept.
+    pub(crate) fn available(&self) -> usize {
+        self.pages.free() + self.prefixes.idle()
+    }
+
+    /// How many sequences hold each page.
+    pub(crate) fn holders(&self) -> &[u32] {
+        self.pages.holders()
+    }
+
+    /// Whether nothing in the page will be read.
+    pub(crate) fn is_free(&self, page: u32) -> bool {
+        self.pages.is_free(page)
+    }
+
+    /// Takes pages until `held` has room for `tokens` tokens. False if there are not enough.
+    pub(crate) fn reserve(&mut self, held: &mut Held, tokens: usize) -> bool {
+        while held.pages.len() * self.page_tokens < tokens {
+            let taken = self.pages.take().or_else(|| {
+                let page = self.prefixes.evict()?;
+                self.pages.forget(page);
+                self.pages.take()
+            });
+            match taken {
+                Some(page) => held.pages.push(page),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Adds kept pages of a text whose first `done` tokens `held` stores, as far as there are any;
+    /// returns how many tokens it stores then. The last token is never among them: what follows it
+    /// has yet to be computed.
+    pub(crate) fn adopt(&mut self, scope: u64, tokens: &[u32], held: &mut Held, mut done: usize) -> usize {
+        if held.kept != held.pages.len() || held.pages.len() * self.page_tokens != done {
+            return done; // In the middle of a page.
+        }
+        while done + self.page_tokens < tokens.len() {
+            let chunk = &tokens[done..done + self.page_tokens];
+            let Some(page) = self.prefixes.find(held.parent(scope, held.kept), chunk) else { break };
+            self.share(page);
+            held.pages.push(page);
+            held.kept += 1;
+            done += self.page_tokens;
+        }
+        done
+    }
+
+    /// Keeps the pages that the first `done` tokens of a text fill. Where another page stores the
+    /// same, which is the same bit for bit, that one takes its place.
+    pub(crate) fn keep(&mut self, scope: u64, tokens: &[u32], held: &mut Held, done: usize) {
+        for index in held.kept..done / self.page_tokens {
+            let chunk = &tokens[index * self.page_tokens..][..self.page_tokens];
+            let parent = held.parent(scope, index);
+            let page = held.pages[index];
+            match self.prefixes.find(parent, chunk) {
+                None => {
+                    self.prefixes.insert(parent, chunk, page);
+                    self.pages.keep(page);
+                }
+                Some(other) => {
+                    self.share(other);
+                    self.pages.release(page);
+                    held.pages[index] = other;
+                }
+            }
+            held.kept = index + 1;
+        }
+    }
+
+    /// Gives back all pages.
+    pub(crate) fn release(&mut self, held: &mut Held) {
+        self.prefixes.tick();
+        held.kept = 0;
+        // Last first, so that the next sequence gets them in the order this one had them.
+        while let Some(page) = held.pages.pop() {
+            if self.pages.release(page) && self.pages.is_kept(page) {
+                self.prefixes.idle_now(page);
+            }
+        }
+    }
+
+    fn share(&mut self, page: u32) {
+        if self.pages.share(page) {
+            self.prefixes.hold(page);
+        }
+    }
+}
+
+impl Held {
+    /// What stands before the page at `index`.
+    fn parent(&self, scope: u64, index: usize) -> Parent {
+        match index.checked_sub(1) {
+            None => Parent::Scope(scope),
+            Some(before) => Parent::Page(self.pages[before]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

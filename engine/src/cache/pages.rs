@@ -1,59 +1,87 @@
-//! Which pages of the KV store are free, and how many sequences read each of the others.
-//!
-//! A page has a count so that two sequences with the same beginning can share it later; today
-//! every count is one.
+//! Which pages of the KV store are free, how many sequences read each of the others, and which are
+//! kept although none does.
 
 /// Counts for all pages of one KV store.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    /// How many hold each page.
-    counts: Vec<u32>,
-    /// Free pages; the last is given out next, so a small load touches little memory.
+    /// How many sequences hold each page.
+    holders: Vec<u32>,
+    /// Whether the page is kept for those who come later.
+    kept: Vec<bool>,
+    /// Pages neither held nor kept; the last is given out next, so a small load touches little
+    /// memory.
     free: Vec<u32>,
 }
 
 impl Pages {
     /// All of `total` pages free.
     pub(crate) fn new(total: u32) -> Self {
-        Self { counts: vec![0; total as usize], free: (0..total).rev().collect() }
+        Self { holders: vec![0; total as usize], kept: vec![false; total as usize], free: (0..total).rev().collect() }
     }
 
     /// Pages that exist.
     pub(crate) fn total(&self) -> usize {
-        self.counts.len()
+        self.holders.len()
     }
 
-    /// Pages that nobody holds.
+    /// Pages that nobody holds and that are not kept.
     pub(crate) fn free(&self) -> usize {
         self.free.len()
     }
 
-    /// Takes one page for one holder, or nothing when all are held.
+    /// How many sequences hold each page.
+    pub(crate) fn holders(&self) -> &[u32] {
+        &self.holders
+    }
+
+    /// Whether nobody holds the page and it is not kept.
+    pub(crate) fn is_free(&self, page: u32) -> bool {
+        self.holders[page as usize] == 0 && !self.kept[page as usize]
+    }
+
+    /// Whether it is kept.
+    pub(crate) fn is_kept(&self, page: u32) -> bool {
+        self.kept[page as usize]
+    }
+
+    /// Takes one free page for one holder, or nothing when there is none.
     pub(crate) fn take(&mut self) -> Option<u32> {
         let page = self.free.pop()?;
-        self.counts[page as usize] = 1;
+        self.holders[page as usize] = 1;
         Some(page)
     }
 
-    /// Adds a holder to a held page.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sequences with a common prefix will share pages"))]
-    pub(crate) fn share(&mut self, page: u32) {
-        let count = &mut self.counts[page as usize];
-        assert!(*count > 0, "page {page} is free and cannot be shared");
-        *count += 1;
+    /// Adds a holder to a page that is held or kept. True if it is the first.
+    pub(crate) fn share(&mut self, page: u32) -> bool {
+        assert!(!self.is_free(page), "page {page} is free and cannot be shared");
+        let holders = &mut self.holders[page as usize];
+        *holders += 1;
+        *holders == 1
     }
 
-    /// Drops one holder of each page; pages without holders become free.
-    pub(crate) fn release(&mut self, pages: &mut Vec<u32>) {
-        // Last first, so that the next sequence gets them in the order this one had them.
-        while let Some(page) = pages.pop() {
-            let count = &mut self.counts[page as usize];
-            assert!(*count > 0, "page {page} is released twice");
-            *count -= 1;
-            if *count == 0 {
-                self.free.push(page);
-            }
+    /// Drops one holder of a page. True if it was the last; then the page is free unless it is kept.
+    pub(crate) fn release(&mut self, page: u32) -> bool {
+        let holders = &mut self.holders[page as usize];
+        assert!(*holders > 0, "page {page} is released twice");
+        *holders -= 1;
+        let last = *holders == 0;
+        if last && !self.kept[page as usize] {
+            self.free.push(page);
         }
+        last
+    }
+
+    /// Keeps a page that is held, also when nobody holds it any more.
+    pub(crate) fn keep(&mut self, page: u32) {
+        assert!(self.holders[page as usize] > 0, "page {page} is kept without a holder");
+        self.kept[page as usize] = true;
+    }
+
+    /// Keeps a page no longer that nobody holds: it is free.
+    pub(crate) fn forget(&mut self, page: u32) {
+        assert!(self.kept[page as usize] && self.holders[page as usize] == 0, "page {page} is still needed");
+        self.kept[page as usize] = false;
+        self.free.push(page);
     }
 }
 
@@ -64,11 +92,11 @@ mod tests {
     #[test]
     fn every_page_is_given_out_once_and_comes_back() {
         let mut pages = Pages::new(3);
-        let mut held: Vec<u32> = std::iter::from_fn(|| pages.take()).collect();
+        let held: Vec<u32> = std::iter::from_fn(|| pages.take()).collect();
         assert_eq!(held, [0, 1, 2]);
         assert_eq!((pages.free(), pages.total()), (0, 3));
-        pages.release(&mut held);
-        assert!(held.is_empty());
+        // Last first, as sequences do.
+        held.iter().rev().for_each(|&page| assert!(pages.release(page)));
         assert_eq!(pages.free(), 3);
         assert_eq!(pages.take(), Some(0), "the order of giving out starts over");
     }
@@ -77,11 +105,24 @@ mod tests {
     fn a_shared_page_is_free_only_after_its_last_holder() {
         let mut pages = Pages::new(1);
         let page = pages.take().unwrap();
-        pages.share(page);
-        pages.release(&mut vec![page]);
+        assert!(!pages.share(page));
+        assert!(!pages.release(page));
         assert_eq!(pages.free(), 0);
-        pages.release(&mut vec![page]);
+        assert!(pages.release(page));
         assert_eq!(pages.free(), 1);
+    }
+
+    #[test]
+    fn a_kept_page_is_free_only_when_it_is_forgotten() {
+        let mut pages = Pages::new(1);
+        let page = pages.take().unwrap();
+        pages.keep(page);
+        assert!(pages.release(page));
+        assert_eq!((pages.free(), pages.is_kept(page)), (0, true));
+        assert!(pages.share(page), "it is found again");
+        pages.release(page);
+        pages.forget(page);
+        assert_eq!((pages.free(), pages.is_free(page)), (1, true));
     }
 
     #[test]
@@ -89,6 +130,7 @@ mod tests {
     fn a_page_cannot_be_released_twice() {
         let mut pages = Pages::new(1);
         let page = pages.take().unwrap();
-        pages.release(&mut vec![page, page]);
+        pages.release(page);
+        pages.release(page);
     }
 }

@@ -16,14 +16,17 @@ use std::{
     num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use qwenda_gguf::Gguf;
 use qwenda_kernels::{Compute, Isa, KvStore, Precision, Rope};
 use qwenda_tokenizer::Tokenizer;
 
-use crate::Error;
+use crate::{
+    Error, GrammarError,
+    grammar::{self, Vocabulary},
+};
 use config::{Architecture, Config};
 use layers::{Batch, Pass, Products, Scratch};
 use qwen2::Qwen2;
@@ -66,6 +69,8 @@ pub struct ModelInfo {
     pub vocab: u32,
     /// Layers of the model.
     pub layers: u32,
+    /// Length of a token's vector inside the model (its hidden size).
+    pub embedding_dim: u32,
     /// Weights of the model, counted.
     pub parameters: u64,
     /// Tokens that end an answer, ascending.
@@ -94,6 +99,8 @@ pub struct Model {
     weights: Weights,
     /// Rows of the output matrix that are no tokens.
     unused: Vec<Range<u32>>,
+    /// Made with the first grammar.
+    vocabulary: OnceLock<Result<Arc<Vocabulary>, GrammarError>>,
 }
 
 enum Network {
@@ -154,6 +161,7 @@ impl Model {
             output_norm,
             output,
             weights,
+            vocabulary: OnceLock::new(),
         })
     }
 
@@ -183,6 +191,16 @@ impl Model {
 
     pub(crate) fn unused(&self) -> &[Range<u32>] {
         &self.unused
+    }
+
+    /// What grammars need of the tokenizer; the first call takes a while.
+    pub(crate) fn vocabulary(&self) -> Result<Arc<Vocabulary>, GrammarError> {
+        self.vocabulary.get_or_init(|| grammar::vocabulary(&self.tokenizer, &self.info.eos)).clone()
+    }
+
+    /// The same, if there ever was a grammar.
+    pub(crate) fn vocabulary_made(&self) -> Option<&Arc<Vocabulary>> {
+        self.vocabulary.get().and_then(|made| made.as_ref().ok())
     }
 
     /// An empty store for `pages` pages of keys and values.
@@ -215,6 +233,12 @@ impl Model {
         }
         let wanted = batch.wanted.len() * hidden;
         self.compute.rms_norm(&scratch.x[..wanted], &self.output_norm, self.config.rms_eps, &mut scratch.h[..wanted]);
+    }
+
+    /// What one of the wanted rows of the last [`Self::forward`] came to: `[hidden]`.
+    pub(crate) fn hidden<'a>(&self, row: usize, scratch: &'a Scratch) -> &'a [f32] {
+        let hidden = self.config.hidden;
+        &scratch.h[row * hidden..(row + 1) * hidden]
     }
 
     /// Logits of some of the wanted rows of the last [`Self::forward`]: `[rows, vocab]`.
@@ -259,6 +283,7 @@ fn info(file: &Gguf, path: &Path, config: &Config, tokenizer: &Tokenizer) -> Res
         context_tokens_max: config.context,
         vocab,
         layers: u32::try_from(config.layers).expect("the configuration bounds it"),
+        embedding_dim: u32::try_from(config.hidden).expect("the configuration bounds it"),
         parameters: file.tensors().iter().map(|tensor| tensor.dims.iter().product::<u64>()).sum(),
         eos: vocab::end_tokens(tokenizer),
         chat_template: text("tokenizer.chat_template")?.map(str::to_owned),

@@ -4,7 +4,13 @@ use super::*;
 fn draw(rules: &Sampling, logits: &[f32], prompt: &[u32], count: usize) -> Vec<u32> {
     let mut sampler = Sampler::new(rules.clone(), prompt);
     let mut scratch = Scratch::default();
-    (0..count).map(|_| sampler.sample(&mut logits.to_vec(), &[], &mut scratch).unwrap()).collect()
+    (0..count)
+        .map(|_| {
+            let id = sampler.sample(&mut logits.to_vec(), &[], &Allowed::All, &mut scratch).unwrap();
+            sampler.accept(id);
+            id
+        })
+        .collect()
 }
 
 /// Share of each token among many draws.
@@ -124,8 +130,28 @@ fn rows_that_are_no_tokens_are_never_drawn() {
     for temperature in [0.0, 1.0, 100.0] {
         let mut sampler = Sampler::new(Sampling { temperature, ..Sampling::default() }, &[]);
         for _ in 0..200 {
-            let id = sampler.sample(&mut logits.to_vec(), &[1..3, 4..5], &mut Scratch::default()).unwrap();
+            let scratch = &mut Scratch::default();
+            let id = sampler.sample(&mut logits.to_vec(), &[1..3, 4..5], &Allowed::All, scratch).unwrap();
+            sampler.accept(id);
             assert!(id == 0 || id == 3, "token {id} at temperature {temperature}");
+        }
+    }
+}
+
+#[test]
+fn tokens_that_are_not_allowed_are_never_drawn_whatever_speaks_for_them() {
+    let logits = [1.0, 50.0, -50.0, 2.0, 60.0];
+    let plain = Sampling { logit_bias: vec![(1, 1e6), (4, 1e6)], ..Sampling::default() };
+    for temperature in [0.0, 0.01, 1.0, 100.0] {
+        for (top_k, top_p, min_p) in [(0, 1.0, 0.0), (4, 1.0, 0.0), (0, 0.9, 0.0), (3, 0.9, 0.1)] {
+            let rules = Sampling { temperature, top_k, top_p, min_p, repetition_penalty: 0.5, ..plain.clone() };
+            let mut sampler = Sampler::new(rules, &[1, 4]);
+            for _ in 0..200 {
+                let allowed = Allowed::AllBut(&[1, 2, 4]);
+                let id = sampler.sample(&mut logits.to_vec(), &[], &allowed, &mut Scratch::default()).unwrap();
+                sampler.accept(id);
+                assert!(id == 0 || id == 3, "token {id} at temperature {temperature}, top_k {top_k}, top_p {top_p}");
+            }
         }
     }
 }
@@ -136,8 +162,9 @@ fn logits_that_are_not_finite_are_refused() {
         for at in [0, 17, 99] {
             let mut logits = vec![0.0; 100];
             logits[at] = bad;
-            let mut sampler = Sampler::new(Sampling::greedy(), &[]);
-            assert_eq!(sampler.sample(&mut logits, &[], &mut Scratch::default()), Err(NotFinite), "{bad} at {at}");
+            let sampler = Sampler::new(Sampling::greedy(), &[]);
+            let found = sampler.sample(&mut logits, &[], &Allowed::All, &mut Scratch::default());
+            assert_eq!(found, Err(NotFinite), "{bad} at {at}");
         }
     }
 }

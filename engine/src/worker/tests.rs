@@ -6,7 +6,7 @@ use std::{
 use qwenda_testkit::TinyModel;
 
 use super::*;
-use crate::{Event, FinishReason, LoadOptions, Request, Sampling, Sink, Stop, engine::Task};
+use crate::{Event, FinishReason, LoadOptions, Request, Sampling, Sink, engine::Task};
 
 /// Keeps its events.
 #[derive(Clone, Default)]
@@ -34,17 +34,10 @@ fn worker() -> Worker {
 
 fn add(worker: &mut Worker, prompt: &[u32], tokens_max: u32) -> Kept {
     let kept = Kept::default();
-    let request = Request {
-        prompt: prompt.to_vec(),
-        tokens_max,
-        sampling: Sampling::greedy(),
-        stop: Stop::default(),
-        logprobs: None,
-    };
+    let request = Request { sampling: Sampling::greedy(), ..Request::new(prompt.to_vec(), tokens_max) };
     worker.queue.push(Task::Generate(request, Box::new(kept.clone()))).unwrap();
-    for job in worker.queue.take(false).unwrap() {
-        worker.sequences.push(Sequence::new(job, &worker.model, &worker.ends, worker.tokens_max));
-    }
+    let jobs = worker.queue.take(false).unwrap();
+    worker.take(jobs);
     kept
 }
 
@@ -55,7 +48,7 @@ fn last(kept: &Kept) -> Event {
 #[test]
 fn a_step_that_panics_fails_its_sequences_and_the_engine_goes_on() {
     let mut worker = worker();
-    let pages = worker.pages.total();
+    let pages = worker.cache.total();
     // A store without pages: whatever is written to it panics.
     let good = std::mem::replace(&mut worker.kv, worker.model.kv_store(0));
     let [first, second] = [add(&mut worker, &[1, 2, 3], 5), add(&mut worker, &[4, 5], 5)];
@@ -64,7 +57,7 @@ fn a_step_that_panics_fails_its_sequences_and_the_engine_goes_on() {
         assert!(matches!(last(&kept), Event::Failed(why) if why.contains("the engine failed")), "{:?}", last(&kept));
     }
     assert!(worker.sequences.is_empty());
-    assert_eq!(worker.pages.free(), pages, "their pages are free");
+    assert_eq!(worker.cache.available(), pages, "their pages are free");
 
     worker.kv = good;
     let kept = add(&mut worker, &[1, 2, 3], 5);
@@ -72,7 +65,7 @@ fn a_step_that_panics_fails_its_sequences_and_the_engine_goes_on() {
         worker.step();
     }
     assert!(matches!(last(&kept), Event::Finished { reason: FinishReason::Length, completion_tokens: 5, .. }));
-    assert_eq!(worker.pages.free(), pages);
+    assert_eq!(worker.cache.available(), pages);
 }
 
 #[test]
@@ -96,4 +89,29 @@ fn a_job_that_was_never_placed_frees_its_place_in_the_queue() {
     assert_eq!(worker.queue.waiting(), 1);
     worker.remove(0);
     assert_eq!(worker.queue.waiting(), 0);
+}
+
+#[test]
+fn who_lost_its_place_finds_what_it_had_computed() {
+    let mut worker = worker();
+    worker.cache = Cache::new(6, PAGE_TOKENS);
+    let older = add(&mut worker, &[1; 60], 90);
+    let younger = add(&mut worker, &[2; 70], 90);
+    let mut rows = Vec::new();
+    let mut lost = false;
+    while !worker.sequences.is_empty() {
+        let had_place = worker.sequences.get(1).is_some_and(|sequence| sequence.running);
+        worker.step();
+        lost |= had_place && worker.sequences.get(1).is_some_and(|sequence| !sequence.running);
+        rows.push(worker.rows.ids.len());
+    }
+    assert!(lost, "there was not room for both");
+    for kept in [older, younger] {
+        assert!(matches!(last(&kept), Event::Finished { completion_tokens: 90, .. }), "{:?}", last(&kept));
+    }
+    // Each token but the last was computed once; of the younger's, at most two pages twice: the one
+    // that was not full, and one that the older took from it.
+    let total: usize = rows.iter().sum();
+    assert!(total <= 149 + 159 + 2 * PAGE_TOKENS, "{total} rows");
+    assert_eq!(worker.cache.available(), 6);
 }

@@ -4,7 +4,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, sync::mpsc};
 
 use qwenda_engine::{
-    Engine, EngineOptions, Event, FinishReason, LoadOptions, Model, Request, Sampling, Sink, Stop, TokenLogprob,
+    Engine, EngineOptions, Event, FinishReason, LoadOptions, Model, Request, Sampling, Sink, TokenLogprob,
 };
 use qwenda_testkit::tiny_model::{Parts, TinyModel};
 
@@ -59,20 +59,27 @@ pub(crate) struct Completion {
     pub(crate) text: String,
     pub(crate) ids: Vec<u32>,
     pub(crate) logprobs: Vec<TokenLogprob>,
+    /// Text and tokens of the reasoning.
+    pub(crate) reasoning: String,
+    pub(crate) reasoning_ids: Vec<u32>,
     pub(crate) prompt_tokens: u32,
     pub(crate) completion_tokens: u32,
+    pub(crate) reasoning_tokens: u32,
     /// Why it ended, or why it failed.
     pub(crate) end: Result<FinishReason, String>,
 }
 
 /// Checks the order of events on the way.
-pub(crate) fn collect(events: &mpsc::Receiver<Event>) -> Completion {
+pub(crate) fn collect(events: impl IntoIterator<Item = Event>) -> Completion {
     let mut all = Completion {
         text: String::new(),
         ids: Vec::new(),
         logprobs: Vec::new(),
+        reasoning: String::new(),
+        reasoning_ids: Vec::new(),
         prompt_tokens: 0,
         completion_tokens: 0,
+        reasoning_tokens: 0,
         end: Err("no end".to_owned()),
     };
     let mut started = false;
@@ -82,17 +89,25 @@ pub(crate) fn collect(events: &mpsc::Receiver<Event>) -> Completion {
                 assert!(!std::mem::replace(&mut started, true), "started twice");
                 all.prompt_tokens = prompt_tokens;
             }
-            Event::Token { text, ids, tokens, logprobs } => {
+            Event::Token { text, ids, tokens, logprobs, reasoning } => {
                 assert!(started, "a token before the start");
-                assert!(tokens as usize >= all.ids.len() + ids.len(), "more tokens passed on than generated");
-                all.text.push_str(&text);
-                all.ids.extend(ids);
+                let so_far = all.ids.len() + all.reasoning_ids.len();
+                assert!(tokens as usize >= so_far + ids.len(), "more tokens passed on than generated");
+                if reasoning {
+                    assert!(all.ids.is_empty(), "reasoning after the answer has begun");
+                    all.reasoning.push_str(&text);
+                    all.reasoning_ids.extend(ids);
+                } else {
+                    all.text.push_str(&text);
+                    all.ids.extend(ids);
+                }
                 all.logprobs.extend(logprobs);
             }
-            Event::Finished { reason, prompt_tokens, completion_tokens, .. } => {
+            Event::Finished { reason, prompt_tokens, completion_tokens, reasoning_tokens, .. } => {
                 assert!(started, "an end before the start");
                 assert_eq!(prompt_tokens, all.prompt_tokens);
                 all.completion_tokens = completion_tokens;
+                all.reasoning_tokens = reasoning_tokens;
                 all.end = Ok(reason);
             }
             Event::Failed(why) => all.end = Err(why),
@@ -107,12 +122,19 @@ pub(crate) fn submit(engine: &Engine, request: Request) -> mpsc::Receiver<Event>
     events
 }
 
+/// The completion, and how many tokens of the prompt needed no computing.
+pub(crate) fn collect_cached(events: &mpsc::Receiver<Event>) -> (u32, Completion) {
+    let first = events.recv().unwrap();
+    let Event::Started { cached_tokens, .. } = first else { panic!("first came {first:?}") };
+    (cached_tokens, collect(std::iter::once(first).chain(events)))
+}
+
 pub(crate) fn run(engine: &Engine, request: Request) -> Completion {
-    collect(&submit(engine, request))
+    collect(submit(engine, request))
 }
 
 pub(crate) fn greedy(prompt: &[u32], tokens_max: u32) -> Request {
-    Request { prompt: prompt.to_vec(), tokens_max, sampling: Sampling::greedy(), stop: Stop::default(), logprobs: None }
+    Request { sampling: Sampling::greedy(), ..Request::new(prompt.to_vec(), tokens_max) }
 }
 
 /// Some tokens of a tiny vocabulary, none of them special.

@@ -1,0 +1,57 @@
+//! A step's rows, laid out for the model.
+
+use qwenda_kernels::{AttendRow, KvSlot, PAGE_TOKENS};
+
+use crate::{model::layers::Batch, scheduler::Span, sequence::Sequence};
+
+/// What goes into a [`Batch`]; kept to be filled again.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) ids: Vec<u32>,
+    positions: Vec<u32>,
+    slots: Vec<KvSlot>,
+    pub(crate) wanted: Vec<u32>,
+    /// Index of the sequence and position of its token, for each of `wanted`.
+    pub(crate) takers: Vec<(usize, usize)>,
+}
+
+impl Rows {
+    /// Lays the planned rows out; their pages are held already.
+    pub(crate) fn fill(&mut self, spans: &[Span], sequences: &[Sequence]) {
+        let Self { ids, positions, slots, wanted, takers } = self;
+        ids.clear();
+        positions.clear();
+        slots.clear();
+        wanted.clear();
+        takers.clear();
+        for span in spans {
+            let sequence = &sequences[span.index];
+            for position in span.start..span.start + span.len {
+                let at = position as usize;
+                if sequence.wants_all() || at + 1 == sequence.tokens.len() {
+                    wanted.push(u32::try_from(ids.len()).expect("a batch has fewer than 2^32 rows"));
+                    takers.push((span.index, at));
+                }
+                ids.push(sequence.tokens[at]);
+                positions.push(position);
+                let offset = u32::try_from(at % PAGE_TOKENS).expect("pages are small");
+                slots.push(KvSlot { page: sequence.held.pages()[at / PAGE_TOKENS], offset });
+            }
+        }
+    }
+
+    /// The batch, `attend` being what [`attended`] says.
+    pub(crate) fn batch<'a>(&'a self, attend: &'a [AttendRow<'a>]) -> Batch<'a> {
+        let Self { ids, positions, slots, wanted, .. } = self;
+        Batch { ids, positions, slots, attend, wanted }
+    }
+}
+
+/// What each of the planned rows attends: all before it and itself.
+pub(crate) fn attended<'a>(spans: &[Span], sequences: &'a [Sequence]) -> Vec<AttendRow<'a>> {
+    let rows = spans.iter().flat_map(|span| {
+        let pages = sequences[span.index].held.pages();
+        (span.start..span.start + span.len).map(move |position| AttendRow { pages, len: position + 1 })
+    });
+    rows.collect()
+}
