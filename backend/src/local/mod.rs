@@ -1,13 +1,29 @@
 //! The embedded engine as a [`Backend`]: each model file one engine, each choice one engine request.
 //!
-//! `template` makes the text of the prompt, `chat` makes the engine's requests and turns its events
-//! into ours, `defaults` knows what a request that says nothing means, `inspect` answers questions
+//! A chat begins in `chat`: `prompt` has `template` make its text, `think` knows whether the model
+//! reasons first, `tools` what it may call, `format` what the answer is held to, `sampling` and
+//! `defaults` what a request means that says much or nothing. Its answer comes back through `answer`,
+//! where `parse` tells text from calls and `fits` whether their arguments fit. `complete` goes on with
+//! texts; `embed` and `rerank` have texts read by `probe`; `tokenize` and `inspect` answer questions
 //! about texts without answering them.
 
+mod answer;
 mod chat;
+mod complete;
 mod defaults;
+mod embed;
+mod fits;
+mod format;
 pub mod inspect;
+mod parse;
+mod probe;
+mod prompt;
+mod rerank;
+mod sampling;
 pub mod template;
+mod think;
+mod tokenize;
+mod tools;
 
 use std::{
     fs,
@@ -21,14 +37,20 @@ use std::{
 };
 
 use qwenda_engine::{Engine, EngineOptions, LoadOptions, Model, SubmitError};
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 pub use qwenda_engine::Isa;
 
 use self::{
+    complete::Markers,
     defaults::Family,
     template::{ChatTemplate, TemplateError},
 };
-use crate::{Backend, BackendError, BoxFuture, ChatCall, ChatStream, ModelCard, models::near};
+use crate::{
+    Abilities, Backend, BackendError, BoxFuture, ChatCall, ChatStream, CompletionCall, EmbedCall, Embedded, ModelCard,
+    Ranked, RerankCall, TokenizeCall, Tokenized, models::near,
+};
 
 /// A model file and the name that requests use for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +88,8 @@ struct Loaded {
     engine: Engine,
     template: ChatTemplate,
     family: &'static Family,
+    /// What all of the model's embeddings have in common, once it was needed.
+    centre: OnceCell<Vec<f32>>,
     /// Sequences that the engine computes at once.
     sequences_max: u32,
     /// How long requests took lately, for callers who must come again.
@@ -105,8 +129,8 @@ impl Local {
         Ok(Self { models: loaded })
     }
 
-    fn find(&self, name: &str) -> Result<&Arc<Loaded>, BackendError> {
-        self.models.iter().find(|model| model.card.id == name).ok_or_else(|| BackendError::UnknownModel {
+    fn find(&self, name: &str) -> Result<Arc<Loaded>, BackendError> {
+        self.models.iter().find(|model| model.card.id == name).cloned().ok_or_else(|| BackendError::UnknownModel {
             name: name.to_owned(),
             near: near(name, self.models.iter().map(|model| model.card.id.as_str())),
         })
@@ -119,7 +143,23 @@ impl Backend for Local {
     }
 
     fn chat(&self, call: ChatCall) -> BoxFuture<'_, Result<ChatStream, BackendError>> {
-        Box::pin(async move { chat::chat(Arc::clone(self.find(&call.request.model)?), call.request).await })
+        Box::pin(async move { chat::chat(self.find(&call.request.model)?, call).await })
+    }
+
+    fn complete(&self, call: CompletionCall) -> BoxFuture<'_, Result<ChatStream, BackendError>> {
+        Box::pin(async move { complete::complete(self.find(&call.request.model)?, call).await })
+    }
+
+    fn embed(&self, call: EmbedCall) -> BoxFuture<'_, Result<Embedded, BackendError>> {
+        Box::pin(async move { embed::embed(self.find(&call.request.model)?, call).await })
+    }
+
+    fn rerank(&self, call: RerankCall) -> BoxFuture<'_, Result<Ranked, BackendError>> {
+        Box::pin(async move { rerank::rerank(self.find(&call.request.model)?, call).await })
+    }
+
+    fn tokenize(&self, call: TokenizeCall) -> BoxFuture<'_, Result<Tokenized, BackendError>> {
+        Box::pin(async move { tokenize::tokenize(self.find(&call.model)?, call).await })
     }
 
     fn ready(&self) -> bool {
@@ -140,6 +180,15 @@ impl Loaded {
         let family = Family::of(file.info());
         let engine = Engine::start(file, options.engine.clone());
         let most = engine.tokens_max();
+        let context = options.context_tokens_max.map_or(most, |limit| limit.clamp(2, most));
+        let (tokenizer, thinks) = (engine.tokenizer(), template.thinking());
+        let abilities = Abilities {
+            chat: true,
+            infill: Markers::of(tokenizer).is_some(),
+            embed: embed::ability(tokenizer, thinks, engine.info().embedding_dim, context),
+            rerank: rerank::able(tokenizer, thinks, context),
+            ..Abilities::default()
+        };
         // Since when it is here is the file's own time: a restart does not change it.
         let created = fs::metadata(&model.path).and_then(|meta| meta.modified()).ok();
         let created = created.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |age| age.as_secs());
@@ -148,12 +197,14 @@ impl Loaded {
                 id: model.name,
                 created,
                 owned_by: "qwen".to_owned(),
-                context_tokens_max: options.context_tokens_max.map_or(most, |limit| limit.clamp(2, most)),
-                thinking: template.thinking(),
+                context_tokens_max: context,
+                thinking: think::ability(&template),
+                abilities,
             },
             engine,
             template,
             family,
+            centre: OnceCell::new(),
             sequences_max: options.engine.sequences_max.max(1),
             request_ms: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
@@ -187,6 +238,19 @@ impl Loaded {
         let mean = if before == 0 { ms } else { before - before / 8 + ms / 8 };
         self.request_ms.store(mean, Ordering::Relaxed);
     }
+}
+
+/// Whose prefixes a request may share, as the engine names it. Callers choose neither their scope nor
+/// what it hashes to.
+fn scope(caller: &str) -> u64 {
+    let hash = Sha256::digest(caller.as_bytes());
+    u64::from_le_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+/// Runs what computes for long where it holds nobody up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BackendError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|panic| BackendError::Internal(format!("reading the request: {panic}")))
 }
 
 fn load_options(options: &LocalOptions) -> LoadOptions {

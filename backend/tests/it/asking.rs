@@ -2,11 +2,14 @@
 
 use futures_util::StreamExt;
 use qwenda_backend::{
-    Backend, BackendError, ChatCall, ChatEvent, ChatStream, Counts, Timings, TokenLogprob,
+    Backend, BackendError, ChatCall, ChatEvent, ChatStream, CompletionCall, Counts, Timings, TokenLogprob,
     local::{Local, LocalModel, LocalOptions},
 };
 use qwenda_testkit::TinyModel;
-use qwenda_types::chat::FinishReason;
+use qwenda_types::{
+    chat::{FinishReason, Strictness},
+    completions::CompletionRequest,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -44,12 +47,23 @@ impl Tiny {
 pub(crate) struct Answer {
     pub(crate) prompt_tokens: u32,
     pub(crate) texts: Vec<String>,
+    pub(crate) reasonings: Vec<String>,
+    /// The calls of each choice.
+    pub(crate) calls: Vec<Vec<Call>>,
     pub(crate) logprobs: Vec<Vec<TokenLogprob>>,
     /// The highest count beside a text, by choice.
     pub(crate) counted: Vec<u32>,
     pub(crate) reasons: Vec<Option<FinishReason>>,
     pub(crate) usage: Counts,
     pub(crate) timings: Timings,
+}
+
+/// A call as its events build it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
 }
 
 /// A request to `tiny`, with `fields` over it.
@@ -64,7 +78,7 @@ pub(crate) fn request(fields: Value) -> Value {
 
 pub(crate) async fn start(local: &Local, request: Value) -> Result<ChatStream, BackendError> {
     let request = serde_json::from_value(request).expect("a request");
-    local.chat(ChatCall { request, request_id: "test".into() }).await
+    local.chat(ChatCall { request, request_id: "test".into(), scope: String::new() }).await
 }
 
 pub(crate) async fn refused(local: &Local, request: Value) -> BackendError {
@@ -75,9 +89,33 @@ pub(crate) async fn refused(local: &Local, request: Value) -> BackendError {
 /// once and silent after that.
 pub(crate) async fn ask(local: &Local, request: Value) -> Answer {
     let choices = request.get("n").map_or(1, |n| n.as_u64().expect("a number") as usize);
-    let mut stream = start(local, request).await.expect("it is taken");
+    collect(start(local, request).await.expect("it is taken"), choices).await
+}
+
+/// A completion's request, read as the server does.
+pub(crate) fn completion(fields: Value) -> CompletionCall {
+    let mut map = json!({"model": "tiny", "prompt": "the answer", "max_tokens": 8, "temperature": 0});
+    for (name, value) in fields.as_object().expect("fields") {
+        map[name] = value.clone();
+    }
+    let Value::Object(map) = map else { unreachable!("it is an object") };
+    let request = CompletionRequest::from_map(map).expect("a request");
+    request.validate(Strictness::Qwen).expect("a request in its ranges");
+    CompletionCall { request, request_id: "test".into(), scope: String::new() }
+}
+
+/// As [`ask`], for a completion.
+pub(crate) async fn complete(local: &Local, fields: Value) -> Answer {
+    let call = completion(fields);
+    let choices = call.request.choices() as usize;
+    collect(local.complete(call).await.expect("it is taken"), choices).await
+}
+
+async fn collect(mut stream: ChatStream, choices: usize) -> Answer {
     let mut answer = Answer {
         texts: vec![String::new(); choices],
+        reasonings: vec![String::new(); choices],
+        calls: vec![Vec::new(); choices],
         logprobs: vec![Vec::new(); choices],
         counted: vec![0; choices],
         reasons: vec![None; choices],
@@ -96,6 +134,21 @@ pub(crate) async fn ask(local: &Local, request: Value) -> Answer {
                 answer.counted[choice] = completion_tokens;
                 answer.texts[choice].push_str(&text);
                 answer.logprobs[choice].extend(logprobs);
+            }
+            ChatEvent::Reasoning { choice, text, completion_tokens } => {
+                assert_eq!(answer.texts[choice as usize], "", "reasoning comes before the answer");
+                answer.reasonings[choice as usize].push_str(&text);
+                answer.counted[choice as usize] = completion_tokens;
+            }
+            ChatEvent::ToolCall { choice, index, id, name, .. } => {
+                let calls = &mut answer.calls[choice as usize];
+                assert_eq!(index as usize, calls.len(), "calls are counted from 0");
+                calls.push(Call { id, name, arguments: String::new() });
+            }
+            ChatEvent::ToolArguments { choice, index, text, .. } => {
+                let calls = &mut answer.calls[choice as usize];
+                assert_eq!(index as usize + 1, calls.len(), "arguments are the last call's");
+                calls[index as usize].arguments.push_str(&text);
             }
             ChatEvent::Finished { choice, reason } => {
                 assert_eq!(answer.reasons[choice as usize].replace(reason), None, "ended twice");

@@ -2,6 +2,13 @@
 
 mod answers;
 mod asking;
+mod calls;
+mod completions;
+mod embeddings;
+mod forms;
 mod inspect;
 mod leaving;
+mod ranking;
+mod reasoning;
 mod refusals;
+mod tokens;

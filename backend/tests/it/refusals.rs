@@ -19,8 +19,6 @@ async fn a_request_this_model_cannot_do_is_refused_by_the_field() {
         (json!({"stop": [999_999]}), "stop", "999999"),
         (json!({"stop": [[1, 999_999]]}), "stop", "999999"),
         (json!({"enable_thinking": true}), "enable_thinking", "no thinking phase"),
-        (json!({"tools": [{"type": "function", "function": {"name": "f"}}]}), "tools", "tools"),
-        (json!({"response_format": {"type": "json_object"}}), "response_format", "format"),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}),
             "messages[0].content[0]",

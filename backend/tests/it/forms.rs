@@ -1,0 +1,106 @@
+//! Answers that are held to a form.
+
+use qwenda_backend::{
+    BackendError,
+    local::{Local, LocalModel, LocalOptions},
+};
+use qwenda_testkit::TinyModel;
+use qwenda_types::{
+    chat::FinishReason::{Length, Stop},
+    error::Invalid,
+};
+use serde_json::{Value, json};
+
+use crate::asking::{Tiny, ask, refused, request};
+
+fn roomy() -> Tiny {
+    Tiny::of(&TinyModel { context: 2_048, ..TinyModel::qwen2() }, LocalOptions::default())
+}
+
+fn schema(schema: &Value) -> Value {
+    json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
+}
+
+#[tokio::test]
+async fn every_answer_is_json_of_its_form() {
+    let tiny = roomy();
+    let person = json!({"type": "object", "additionalProperties": false, "required": ["name", "age", "tags"], "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 150},
+        "tags": {"type": "array", "items": {"enum": ["red", "green"]}, "maxItems": 3}
+    }});
+    for seed in 0..6 {
+        let wild = json!({"temperature": 1.9, "top_p": 1.0, "top_k": 0, "seed": seed, "max_tokens": 1_500});
+        let with = |format: Value| {
+            let mut fields = wild.clone();
+            fields["response_format"] = format;
+            tiny.ask(request(fields))
+        };
+        let answer = with(schema(&person)).await;
+        let value: Value = serde_json::from_str(&answer.texts[0]).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        assert!(value["age"].as_u64().is_some_and(|age| age <= 150) && value["tags"].is_array(), "{value}");
+        assert_eq!((value.as_object().map(serde_json::Map::len), answer.reasons[0]), (Some(3), Some(Stop)));
+        // An object of anything may go on for ever, and says so when it is cut.
+        let answer = with(json!({"type": "json_object"})).await;
+        let value = serde_json::from_str::<Value>(&answer.texts[0]);
+        assert!(answer.texts[0].starts_with('{'), "{answer:?}");
+        assert_eq!(value.is_ok_and(|value| value.is_object()), answer.reasons[0] == Some(Stop));
+    }
+    let cut = tiny.ask(request(json!({"response_format": schema(&person), "max_tokens": 3}))).await;
+    assert_eq!(cut.reasons[0], Some(Length));
+}
+
+#[tokio::test]
+async fn a_keyword_that_cannot_be_enforced_is_named() {
+    let tiny = Tiny::new();
+    let asked = schema(&json!({"type": "object", "properties": {"a": {"not": {"type": "string"}}}}));
+    for tools in [json!([]), json!([{"type": "function", "function": {"name": "f"}}])] {
+        match refused(&tiny.local, request(json!({"response_format": asked, "tools": tools}))).await {
+            BackendError::Invalid(Invalid { field, message, .. }) => {
+                assert_eq!(field, "response_format.json_schema.schema");
+                assert!(message.contains("`not`"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_tools_an_answer_is_a_call_or_of_the_form() {
+    let tiny = roomy();
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {
+        "type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]
+    }}}]);
+    let form = schema(&json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],
+        "additionalProperties": false}));
+    for seed in 0..8 {
+        let answer = tiny
+            .ask(request(json!({"tools": tools, "response_format": form, "temperature": 1.9, "top_k": 0, "top_p": 1.0,
+                "seed": seed, "max_tokens": 500})))
+            .await;
+        match &*answer.calls[0] {
+            [] => {
+                let value: Value = serde_json::from_str(&answer.texts[0]).unwrap();
+                assert!(value["ok"].is_boolean(), "{value}");
+            }
+            [call] => assert!(serde_json::from_str::<Value>(&call.arguments).unwrap()["a"].is_boolean()),
+            more => panic!("{more:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_real_model_answers_in_the_form() {
+    let path = qwenda_testkit::model("qwen2.5-coder-0.5b-instruct");
+    let local = Local::open(vec![LocalModel { name: "real".into(), path }], LocalOptions::default()).unwrap();
+    let form =
+        schema(&json!({"type": "object", "additionalProperties": false, "required": ["name", "age"], "properties": {
+            "name": {"type": "string"}, "age": {"type": "integer"}
+        }}));
+    let asked = json!({"model": "real", "temperature": 0, "max_tokens": 100, "response_format": form, "messages": [
+        {"role": "user", "content": "Extract as JSON: Alice is 31 years old."}
+    ]});
+    let answer = ask(&local, asked).await;
+    assert_eq!(serde_json::from_str::<Value>(&answer.texts[0]).unwrap(), json!({"name": "Alice", "age": 31}));
+    assert_eq!(answer.reasons[0], Some(Stop));
+}
