@@ -2,25 +2,25 @@
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use qwenda_backend::Backend;
 use qwenda_types::error::{ApiError, Code};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 
 use crate::{
     Auth, Clock, ServeConfig, Totals,
     config::ConfigError,
-    http, keys,
-    service::admit::Doorkeeper,
-    tasks::{Phase, Stop, Tasks},
+    connection::{Seats, converse},
+    http::{self, Replays},
+    keys,
+    service::{admit::Doorkeeper, models},
+    tasks::{Stop, Tasks},
 };
+
+// How often what has expired is looked for.
+const TICK: Duration = Duration::from_secs(5);
 
 /// What all requests share.
 pub(crate) struct App {
@@ -30,7 +30,11 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) totals: Totals,
     pub(crate) stop: Stop,
+    pub(crate) tasks: Tasks,
     pub(crate) bodies: Bodies,
+    /// Places for requests, of all connections together.
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) replays: Replays,
 }
 
 impl std::fmt::Debug for App {
@@ -71,6 +75,7 @@ impl Server {
         clock: Clock,
     ) -> Result<Self, BindError> {
         config.check()?;
+        models::check_aliases(&config, &backend.models())?;
         let doorkeeper = match config.auth {
             Auth::None => Doorkeeper::Open,
             Auth::Keys => {
@@ -82,13 +87,17 @@ impl Server {
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| BindError::Listen { listen, source })?;
         let addr = listener.local_addr().map_err(|source| BindError::Listen { listen, source })?;
+        let stop = Stop::new();
         let app = App {
+            requests: Arc::new(Semaphore::new(config.requests_max)),
+            replays: Replays::new(config.replay.clone()),
             config,
             backend,
             doorkeeper,
             clock,
             totals: Totals::default(),
-            stop: Stop::new(),
+            tasks: Tasks::new(stop.clone()),
+            stop,
             bodies: Bodies::new(),
         };
         Ok(Self { app: Arc::new(app), listener, addr })
@@ -99,7 +108,7 @@ impl Server {
         self.addr
     }
 
-    /// Sums over all chats so far.
+    /// Sums over all requests so far.
     pub fn totals(&self) -> Totals {
         self.app.totals.clone()
     }
@@ -108,27 +117,28 @@ impl Server {
     /// `drain_timeout`, and cuts those that have not.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { app, listener, addr } = self;
-        let service = TowerToHyperService::new(http::routes(app.clone()));
-        let places = Arc::new(Semaphore::new(app.config.connections_max));
-        let mut tasks = Tasks::new(app.stop.clone());
+        let router = http::routes(app.clone());
+        let seats = Seats::new(app.config.connections_max);
         let mut shutdown = pin!(shutdown);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!(%addr, "listening");
         loop {
-            // When all places are taken, callers wait in the system's backlog.
             let accepted = async {
-                let place = places.clone().acquire_owned().await.expect("it is never closed");
-                (accept(&listener).await, place)
+                let socket = accept(&listener).await;
+                (socket, seats.take().await)
             };
             tokio::select! {
                 () = &mut shutdown => break,
-                (socket, place) = accepted => {
-                    tasks.spawn(converse(app.clone(), socket, service.clone(), place));
+                _ = tick.tick() => app.replays.tick(app.clock.now_ms()),
+                (socket, seat) = accepted => {
+                    app.tasks.spawn(converse(app.clone(), socket, router.clone(), seat));
                 }
             }
         }
         drop(listener);
         tracing::info!(drain_timeout_ms = app.config.drain_timeout.as_millis() as u64, "draining");
-        let cut = tasks.drain(app.config.drain_timeout).await;
+        let cut = app.tasks.clone().drain(app.config.drain_timeout).await;
         if let Doorkeeper::Keys { store, .. } = &app.doorkeeper {
             store.close().await;
         }
@@ -150,34 +160,6 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-async fn converse(
-    app: Arc<App>,
-    socket: TcpStream,
-    service: TowerToHyperService<axum::Router>,
-    _place: OwnedSemaphorePermit,
-) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(app.config.header_timeout)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(socket), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        done = connection.as_mut() => return ended(done),
-        () = app.stop.reaches(Phase::Draining) => connection.as_mut().graceful_shutdown(),
-    }
-    ended(connection.await);
-}
-
-fn ended(done: hyper::Result<()>) {
-    if let Err(error) = done {
-        tracing::debug!(%error, "a connection broke");
     }
 }
 

@@ -2,13 +2,19 @@
 //! default). Flag over environment over file over default, in [`ServeConfig::resolve`].
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
+use qwenda_types::chat::Strictness;
 use serde::Deserialize;
+
+mod layers;
+
+pub use layers::{Cors, CorsWritten, Replay, ReplayWritten};
 
 /// Name of every environment variable read here.
 pub mod env {
@@ -18,6 +24,10 @@ pub mod env {
     pub const DATA_DIR: &str = "QWENDA_DATA_DIR";
     /// `keys` or `none`.
     pub const AUTH: &str = "QWENDA_AUTH";
+    /// `auto`, `qwen` or `openai`.
+    pub const STRICTNESS: &str = "QWENDA_STRICTNESS";
+    /// Whether the models also answer to the cloud's names.
+    pub const STAND_IN: &str = "QWENDA_STAND_IN";
 }
 
 /// Who may call.
@@ -50,12 +60,19 @@ pub struct Written {
     pub listen: Option<String>,
     pub data_dir: Option<PathBuf>,
     pub auth: Option<Auth>,
+    pub strictness: Option<String>,
+    pub stand_in: Option<bool>,
+    #[serde(default)]
+    pub aliases: BTreeMap<String, String>,
     pub body_bytes_max: Option<usize>,
     pub connections_max: Option<usize>,
+    pub requests_max: Option<usize>,
     pub header_timeout_ms: Option<u64>,
     pub body_timeout_ms: Option<u64>,
     pub keep_alive_ms: Option<u64>,
     pub drain_timeout_ms: Option<u64>,
+    pub cors: Option<CorsWritten>,
+    pub replay: Option<ReplayWritten>,
 }
 
 /// The settings as resolved.
@@ -67,10 +84,18 @@ pub struct ServeConfig {
     pub data_dir: PathBuf,
     /// Who may call.
     pub auth: Auth,
+    /// Whose rules hold where the contract and OpenAI differ.
+    pub strictness: Strictness,
+    /// Whether the models also answer to the cloud's names.
+    pub stand_in: bool,
+    /// More names that models answer to: name to model.
+    pub aliases: BTreeMap<String, String>,
     /// Largest request body.
     pub body_bytes_max: usize,
-    /// Most connections at once; more wait in the system's backlog.
+    /// Most connections at once; a few more are told "busy", and the rest wait in the system's backlog.
     pub connections_max: usize,
+    /// Most requests at once, of all connections together; more are told "busy".
+    pub requests_max: usize,
     /// How long a connection may take to send a request's head, and how long it may idle before.
     pub header_timeout: Duration,
     /// How long a connection may take to send a request's body.
@@ -79,6 +104,10 @@ pub struct ServeConfig {
     pub keep_alive: Duration,
     /// How long running answers may go on once the server is asked to stop.
     pub drain_timeout: Duration,
+    /// Pages of which origins may call from a browser.
+    pub cors: Cors,
+    /// How answers of requests with an `Idempotency-Key` are kept.
+    pub replay: Replay,
 }
 
 /// What cannot be resolved.
@@ -88,8 +117,22 @@ pub enum ConfigError {
     Listen { value: String },
     #[error("auth is `keys` or `none`, not `{value}`")]
     Auth { value: String },
+    #[error("strictness is `auto`, `qwen` or `openai`, not `{value}`")]
+    Strictness { value: String },
+    #[error("{name} is a yes or a no: `1`, `true`, `0` or `false`, not `{value}`")]
+    Flag { name: &'static str, value: String },
+    #[error("the alias `{alias}` stands for `{model}`, which is not served; served are: {served}")]
+    AliasTarget { alias: String, model: String, served: String },
+    #[error("the alias `{alias}` is the name of a model that is served")]
+    AliasTaken { alias: String },
+    #[error("an alias needs a name and a model, written NAME=MODEL, not `{value}`")]
+    AliasShape { value: String },
     #[error("auth `none` is only for loopback addresses; {listen} can be reached from outside")]
     OpenToAll { listen: SocketAddr },
+    #[error(
+        "`{value}` is not an origin; write `*` alone, or origins such as https://app.example or http://localhost:3000"
+    )]
+    Origin { value: String },
     #[error("{field} must be {least} or more, not {value}")]
     TooSmall { field: &'static str, least: u64, value: u64 },
     #[error("{0}")]
@@ -107,6 +150,8 @@ impl Written {
             listen: env(env::LISTEN),
             data_dir: env(env::DATA_DIR).map(PathBuf::from),
             auth: env(env::AUTH).map(|text| text.parse()).transpose()?,
+            strictness: env(env::STRICTNESS),
+            stand_in: env(env::STAND_IN).map(|value| yes_or_no(env::STAND_IN, value)).transpose()?,
             ..Self::default()
         })
     }
@@ -116,12 +161,19 @@ impl Written {
             listen: self.listen.or(under.listen),
             data_dir: self.data_dir.or(under.data_dir),
             auth: self.auth.or(under.auth),
+            strictness: self.strictness.or(under.strictness),
+            stand_in: self.stand_in.or(under.stand_in),
+            // Name by name: an alias given here hides one of the same name below.
+            aliases: under.aliases.into_iter().chain(self.aliases).collect(),
             body_bytes_max: self.body_bytes_max.or(under.body_bytes_max),
             connections_max: self.connections_max.or(under.connections_max),
+            requests_max: self.requests_max.or(under.requests_max),
             header_timeout_ms: self.header_timeout_ms.or(under.header_timeout_ms),
             body_timeout_ms: self.body_timeout_ms.or(under.body_timeout_ms),
             keep_alive_ms: self.keep_alive_ms.or(under.keep_alive_ms),
             drain_timeout_ms: self.drain_timeout_ms.or(under.drain_timeout_ms),
+            cors: self.cors.or(under.cors),
+            replay: self.replay.or(under.replay),
         }
     }
 }
@@ -133,12 +185,20 @@ impl ServeConfig {
             listen,
             data_dir: data_dir.into(),
             auth: Auth::Keys,
+            strictness: Strictness::Auto,
+            stand_in: false,
+            aliases: BTreeMap::new(),
             body_bytes_max: 8 << 20,
             connections_max: 512,
-            header_timeout: Duration::from_secs(75),
+            requests_max: 1024,
+            // Longer than callers keep connections they do not use (Go and Rust 90 s, others less), so
+            // that it is they who close them, and never we just as one is used again.
+            header_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(30),
+            cors: Cors::Off,
+            replay: Replay::default(),
         }
     }
 
@@ -162,12 +222,20 @@ impl ServeConfig {
             }
         };
         config.auth = written.auth.unwrap_or_default();
+        if let Some(value) = written.strictness {
+            config.strictness = strictness(&value).ok_or(ConfigError::Strictness { value })?;
+        }
+        config.stand_in = written.stand_in.unwrap_or(false);
+        config.aliases = written.aliases;
         config.body_bytes_max = written.body_bytes_max.unwrap_or(config.body_bytes_max);
         config.connections_max = written.connections_max.unwrap_or(config.connections_max);
         set_ms(&mut config.header_timeout, written.header_timeout_ms);
         set_ms(&mut config.body_timeout, written.body_timeout_ms);
         set_ms(&mut config.keep_alive, written.keep_alive_ms);
         set_ms(&mut config.drain_timeout, written.drain_timeout_ms);
+        config.requests_max = written.requests_max.unwrap_or(config.requests_max);
+        config.cors = written.cors.unwrap_or_default().resolve()?;
+        config.replay = written.replay.unwrap_or_default().resolve();
         config.check()?;
         Ok(config)
     }
@@ -177,10 +245,16 @@ impl ServeConfig {
         if self.auth == Auth::None && !self.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::OpenToAll { listen: self.listen });
         }
+        if let Some((alias, model)) = self.aliases.iter().find(|(alias, model)| alias.is_empty() || model.is_empty()) {
+            return Err(ConfigError::AliasShape { value: format!("{alias}={model}") });
+        }
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         for (field, least, value) in [
             ("body_bytes_max", 1024, self.body_bytes_max as u64),
             ("connections_max", 1, self.connections_max as u64),
+            ("requests_max", 1, self.requests_max as u64),
+            ("replay.entries_max", 1, self.replay.entries_max as u64),
+            ("replay.bytes_max", 1 << 16, self.replay.bytes_max as u64),
             ("header_timeout_ms", 1, ms(self.header_timeout)),
             ("body_timeout_ms", 1, ms(self.body_timeout)),
             ("keep_alive_ms", 1, ms(self.keep_alive)),
@@ -190,6 +264,23 @@ impl ServeConfig {
             }
         }
         Ok(())
+    }
+}
+
+fn strictness(text: &str) -> Option<Strictness> {
+    match text {
+        "auto" => Some(Strictness::Auto),
+        "qwen" => Some(Strictness::Qwen),
+        "openai" => Some(Strictness::OpenAi),
+        _ => None,
+    }
+}
+
+fn yes_or_no(name: &'static str, value: String) -> Result<bool, ConfigError> {
+    match value.as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(ConfigError::Flag { name, value }),
     }
 }
 
@@ -218,6 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn aliases_of_flag_and_file_come_together_and_the_flag_s_wins() {
+        let config = resolve("[aliases]\na = 'x'", &[], "[aliases]\na = 'y'\nb = 'z'").unwrap();
+        let aliases: Vec<_> = config.aliases.iter().map(|(alias, model)| format!("{alias}={model}")).collect();
+        assert_eq!(aliases, ["a=x", "b=z"]);
+        assert!(!config.stand_in);
+        assert!(resolve("", &[(env::STAND_IN, "1")], "stand_in = false").unwrap().stand_in);
+        let config = resolve("", &[(env::STRICTNESS, "openai")], "strictness = 'qwen'").unwrap();
+        assert_eq!(config.strictness, Strictness::OpenAi);
+        assert_eq!(resolve("", &[], "").unwrap().strictness, Strictness::Auto);
+        assert_eq!(resolve("", &[], "strictness = 'qwen'").unwrap().strictness, Strictness::Qwen);
+    }
+
+    #[test]
     fn settings_that_cannot_be_are_refused_by_name() {
         for (file, env, want) in [
             ("listn = '127.0.0.1:1'", &[][..], "listn"),
@@ -226,8 +330,15 @@ mod tests {
             ("listen = 'localhost'", &[], "`localhost` is not an address"),
             ("listen = '0.0.0.0:80'\nauth = 'none'", &[], "0.0.0.0:80 can be reached"),
             ("listen = '[::]:80'\nauth = 'none'", &[], "[::]:80 can be reached"),
+            ("strictness = 'lax'", &[], "strictness is `auto`, `qwen` or `openai`, not `lax`"),
+            ("", &[(env::STAND_IN, "maybe")], "QWENDA_STAND_IN is a yes or a no"),
+            ("", &[(env::STRICTNESS, "Qwen")], "not `Qwen`"),
+            ("[aliases]\n'' = 'm'", &[], "NAME=MODEL"),
             ("connections_max = 0", &[], "connections_max must be 1 or more, not 0"),
             ("body_bytes_max = 5", &[], "body_bytes_max"),
+            ("cors = { origin = ['*'] }", &[], "origin"),
+            ("cors = { origins = ['app.example'] }", &[], "`app.example` is not an origin"),
+            ("replay = { entries_max = 0 }", &[], "replay.entries_max must be 1 or more"),
         ] {
             let error = resolve("", env, file).unwrap_err().to_string();
             assert!(error.contains(want), "{file}: {error}");

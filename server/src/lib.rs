@@ -6,6 +6,7 @@
 mod app;
 mod clock;
 pub mod config;
+mod connection;
 mod http;
 pub mod keys;
 mod meter;

@@ -13,9 +13,12 @@ use std::{
 use futures_core::Stream;
 use qwenda_backend::{BackendError, ChatEvent, ChatStream, Counts, Timings};
 
-use crate::{service::admit::Admission, telemetry};
+use crate::{
+    service::{admit::Admission, models::Task},
+    telemetry,
+};
 
-/// How a chat ended.
+/// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All of the answer was made.
@@ -36,11 +39,12 @@ impl Outcome {
     }
 }
 
-/// What one chat came to.
+/// What one request came to.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) request_id: String,
     pub(crate) key_id: Option<String>,
+    pub(crate) task: Task,
     pub(crate) model: String,
     pub(crate) outcome: Outcome,
     pub(crate) counts: Counts,
@@ -48,21 +52,21 @@ pub(crate) struct Settled {
     pub(crate) took: Duration,
 }
 
-/// Sums over all chats since the server began. Clones are the same sums.
+/// Sums over all requests that models worked on since the server began. Clones are the same sums.
 #[derive(Debug, Clone, Default)]
 pub struct Totals(Arc<Sums>);
 
 #[derive(Debug, Default)]
 struct Sums {
-    chats: AtomicU64,
+    requests: AtomicU64,
     prompt_tokens: AtomicU64,
     completion_tokens: AtomicU64,
 }
 
 impl Totals {
-    /// Chats settled, whole or not.
-    pub fn chats(&self) -> u64 {
-        self.0.chats.load(Ordering::Relaxed)
+    /// Requests settled, whole or not.
+    pub fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// Tokens of prompts.
@@ -76,24 +80,80 @@ impl Totals {
     }
 
     fn add(&self, counts: Counts) {
-        self.0.chats.fetch_add(1, Ordering::Relaxed);
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
         self.0.prompt_tokens.fetch_add(counts.prompt_tokens.into(), Ordering::Relaxed);
         self.0.completion_tokens.fetch_add(counts.completion_tokens.into(), Ordering::Relaxed);
     }
 }
 
-/// A chat's events, counted as they pass.
+/// One request's account: settled exactly once, and as left when it is dropped before.
 #[derive(Debug)]
-pub(crate) struct MeteredStream {
-    events: ChatStreamDebug,
+pub(crate) struct Meter {
     // `None` once settled.
     admission: Option<Admission>,
     totals: Totals,
     began: Instant,
-    // Exact counts come with the end; until then, what has passed.
     counts: Counts,
     timings: Timings,
-    by_choice: Vec<u32>,
+}
+
+impl Meter {
+    pub(crate) fn new(admission: Admission, totals: Totals) -> Self {
+        Self {
+            admission: Some(admission),
+            totals,
+            began: Instant::now(),
+            counts: Counts::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    /// All was made, and this is what it came to.
+    pub(crate) fn finish(mut self, counts: Counts) {
+        self.counts = counts;
+        self.settle(Outcome::Finished);
+    }
+
+    /// Nothing was made: the request was refused before any work.
+    pub(crate) fn void(mut self) {
+        self.admission = None;
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        let Some(admission) = self.admission.take() else { return };
+        self.totals.add(self.counts);
+        telemetry::settled(&Settled {
+            request_id: admission.request_id,
+            key_id: admission.key_id,
+            task: admission.task,
+            model: admission.model,
+            outcome,
+            counts: self.counts,
+            timings: self.timings,
+            took: self.began.elapsed(),
+        });
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.settle(Outcome::Left);
+    }
+}
+
+/// An answer's events, counted as they pass.
+#[derive(Debug)]
+pub(crate) struct MeteredStream {
+    events: ChatStreamDebug,
+    meter: Meter,
+    // Exact counts come with the end; until then, what has passed.
+    by_choice: Vec<ChoiceTokens>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ChoiceTokens {
+    completion: u32,
+    reasoning: u32,
 }
 
 struct ChatStreamDebug(ChatStream);
@@ -105,52 +165,52 @@ impl std::fmt::Debug for ChatStreamDebug {
 }
 
 impl MeteredStream {
-    pub(crate) fn new(events: ChatStream, admission: Admission, totals: Totals) -> Self {
-        let by_choice = vec![0; admission.choices as usize];
-        Self {
-            events: ChatStreamDebug(events),
-            admission: Some(admission),
-            totals,
-            began: Instant::now(),
-            counts: Counts::default(),
-            timings: Timings::default(),
-            by_choice,
-        }
+    pub(crate) fn new(events: ChatStream, meter: Meter, choices: u32) -> Self {
+        let by_choice = vec![ChoiceTokens::default(); choices as usize];
+        Self { events: ChatStreamDebug(events), meter, by_choice }
+    }
+
+    /// What has been made so far; exact once everything has passed.
+    pub(crate) fn counts(&self) -> Counts {
+        self.meter.counts
+    }
+
+    /// What has been made of this choice so far.
+    pub(crate) fn completion_tokens(&self, choice: u32) -> u32 {
+        self.by_choice.get(choice as usize).map_or(0, |tokens| tokens.completion)
     }
 
     fn count(&mut self, event: &ChatEvent) {
         match event {
             ChatEvent::Started { prompt_tokens, cached_tokens } => {
-                self.counts.prompt_tokens = *prompt_tokens;
-                self.counts.cached_tokens = *cached_tokens;
+                self.meter.counts.prompt_tokens = *prompt_tokens;
+                self.meter.counts.cached_tokens = *cached_tokens;
             }
-            ChatEvent::Text { choice, completion_tokens, .. } => {
-                if let Some(tokens) = self.by_choice.get_mut(*choice as usize) {
-                    *tokens = *completion_tokens;
-                }
-                self.counts.completion_tokens = self.by_choice.iter().sum();
+            ChatEvent::Reasoning { choice, completion_tokens, .. } => self.made(*choice, *completion_tokens, true),
+            ChatEvent::Text { choice, completion_tokens, .. }
+            | ChatEvent::ToolCall { choice, completion_tokens, .. }
+            | ChatEvent::ToolArguments { choice, completion_tokens, .. } => {
+                self.made(*choice, *completion_tokens, false);
             }
             ChatEvent::Finished { .. } => {}
             ChatEvent::Done { usage, timings } => {
-                self.counts = *usage;
-                self.timings = *timings;
-                self.settle(Outcome::Finished);
+                self.meter.counts = *usage;
+                self.meter.timings = *timings;
+                self.meter.settle(Outcome::Finished);
             }
         }
     }
 
-    fn settle(&mut self, outcome: Outcome) {
-        let Some(admission) = self.admission.take() else { return };
-        self.totals.add(self.counts);
-        telemetry::settled(&Settled {
-            request_id: admission.request_id,
-            key_id: admission.key_id,
-            model: admission.model,
-            outcome,
-            counts: self.counts,
-            timings: self.timings,
-            took: self.began.elapsed(),
-        });
+    fn made(&mut self, choice: u32, completion_tokens: u32, reasoning: bool) {
+        if let Some(tokens) = self.by_choice.get_mut(choice as usize) {
+            tokens.completion = completion_tokens;
+            if reasoning {
+                tokens.reasoning = completion_tokens;
+            }
+        }
+        let counts = &mut self.meter.counts;
+        counts.completion_tokens = self.by_choice.iter().map(|tokens| tokens.completion).sum();
+        counts.reasoning_tokens = self.by_choice.iter().map(|tokens| tokens.reasoning).sum();
     }
 }
 
@@ -162,14 +222,8 @@ impl Stream for MeteredStream {
         match &item {
             Some(Ok(event)) => self.count(event),
             // A stream that ends without `Done` has failed too; the reader says so to the caller.
-            Some(Err(_)) | None => self.settle(Outcome::Failed),
+            Some(Err(_)) | None => self.meter.settle(Outcome::Failed),
         }
         Poll::Ready(item)
-    }
-}
-
-impl Drop for MeteredStream {
-    fn drop(&mut self) {
-        self.settle(Outcome::Left);
     }
 }

@@ -1,8 +1,10 @@
-//! The one place that spawns, and the phases of stopping: running, draining, cut.
+//! The one place that spawns, and the phases of stopping: running, draining, cut, over.
 
 use std::{future::Future, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet};
+use hyper::rt::Executor;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 /// How far stopping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +15,8 @@ pub(crate) enum Phase {
     Draining,
     /// Running answers end now, with an error.
     Cut,
+    /// What still runs is dropped where it stands.
+    Over,
 }
 
 /// Tells everyone how far stopping has come. Clones are the same.
@@ -39,10 +43,10 @@ impl Stop {
     }
 }
 
-/// Tasks that are waited for when the server stops.
-#[derive(Debug)]
+/// Tasks that are waited for when the server stops. Clones are the same tasks.
+#[derive(Debug, Clone)]
 pub(crate) struct Tasks {
-    set: JoinSet<()>,
+    tracker: TaskTracker,
     stop: Stop,
 }
 
@@ -51,30 +55,40 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl Tasks {
     pub(crate) fn new(stop: Stop) -> Self {
-        Self { set: JoinSet::new(), stop }
+        Self { tracker: TaskTracker::new(), stop }
     }
 
     /// Starts a task that is waited for.
-    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.set.spawn(task);
-        // Ended tasks are let go here, so that their number stays near that of the running ones.
-        while self.set.try_join_next().is_some() {}
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                biased;
+                () = task => {}
+                () = stop.reaches(Phase::Over) => {}
+            }
+        });
     }
 
     /// Lets running tasks end for so long, then cuts them. Returns how many were cut.
-    pub(crate) async fn drain(mut self, drain_timeout: Duration) -> usize {
+    pub(crate) async fn drain(self, drain_timeout: Duration) -> usize {
         self.stop.enter(Phase::Draining);
-        if tokio::time::timeout(drain_timeout, self.all_ended()).await.is_ok() {
+        self.tracker.close();
+        if tokio::time::timeout(drain_timeout, self.tracker.wait()).await.is_ok() {
             return 0;
         }
-        let cut = self.set.len();
+        let cut = self.tracker.len();
         self.stop.enter(Phase::Cut);
-        let _ = tokio::time::timeout(LAST_WORDS, self.all_ended()).await;
-        self.set.shutdown().await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.tracker.wait()).await;
+        self.stop.enter(Phase::Over);
+        self.tracker.wait().await;
         cut
     }
+}
 
-    async fn all_ended(&mut self) {
-        while self.set.join_next().await.is_some() {}
+/// HTTP/2 answers each request in a task of its own.
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.spawn(task);
     }
 }

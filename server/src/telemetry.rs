@@ -24,16 +24,18 @@ pub(crate) fn failed(request_id: &str, error: &ApiError) {
     }
 }
 
-/// One settled chat.
+/// One settled request.
 pub(crate) fn settled(settled: &Settled) {
     tracing::debug!(
         request_id = %settled.request_id,
         key_id = settled.key_id.as_deref().unwrap_or("-"),
+        task = settled.task.as_str(),
         model = %settled.model,
         outcome = settled.outcome.as_str(),
         prompt_tokens = settled.counts.prompt_tokens,
         cached_tokens = settled.counts.cached_tokens,
         completion_tokens = settled.counts.completion_tokens,
+        reasoning_tokens = settled.counts.reasoning_tokens,
         took_us = micros(settled.took),
         queued_us = settled.timings.queued_us,
         prefill_us = settled.timings.prefill_us,

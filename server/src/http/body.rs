@@ -76,3 +76,31 @@ impl HttpBody for Rest {
         self.with(|body| body.size_hint())
     }
 }
+
+/// A body that holds on to something until it is read to its end or dropped.
+pub(crate) fn hold(body: Body, held: impl Send + Unpin + 'static) -> Body {
+    Body::new(Holding { body, held })
+}
+
+struct Holding<T> {
+    body: Body,
+    #[expect(dead_code, reason = "it is only there to be dropped with the body")]
+    held: T,
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

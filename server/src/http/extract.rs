@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, MatchedPath, Request},
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use http_body_util::BodyExt;
 use qwenda_types::{
-    chat::ChatRequest,
+    Dialect,
+    chat::Strictness,
     error::{ApiError, Code},
 };
 use serde_json::{Map, Value};
 
-use super::error::Failure;
-use crate::{app::App, service::admit::Caller};
+use super::{coding, error::Failure};
+use crate::{app::App, service::admit::Ask};
 
 /// The id of a request; the same in the header `x-request-id`, in error bodies and in the log.
 #[derive(Debug, Clone)]
@@ -45,40 +46,55 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// A caller who was recognised.
-pub(super) struct Authorized(pub(super) Caller);
+/// A caller who was recognised, and what they speak.
+pub(super) struct Authorized(pub(super) Ask);
 
 impl FromRequestParts<Arc<App>> for Authorized {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        Ok(Self(app.doorkeeper.recognise(header).await?))
+        let caller = app.doorkeeper.recognise(header, app.clock.now_seconds()).await?;
+        let request_id = RequestId::from_request_parts(parts, app).await?;
+        // Inside of a nested router the path has lost what it begins with.
+        let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
+        let strictness = strictness(app.config.strictness, path);
+        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0 }))
     }
 }
 
-/// The body of a chat request, of whatever content type.
-pub(super) struct ChatBody(pub(super) ChatRequest);
+/// What is spoken at a path. The native routes are not nested, so handlers see them whole.
+pub(super) fn dialect(path: &str) -> Dialect {
+    match path.strip_prefix(super::NATIVE) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Dialect::Native,
+        _ => Dialect::Compat,
+    }
+}
 
-impl FromRequest<Arc<App>> for ChatBody {
+/// Whose rules count at a path: programs for OpenAI call below `/v1`, and what they send by themselves
+/// is taken there.
+fn strictness(setting: Strictness, path: &str) -> Strictness {
+    match setting {
+        Strictness::Auto if !path.starts_with(super::OPENAI) => Strictness::Qwen,
+        setting => setting,
+    }
+}
+
+/// The JSON object that a request's body is, of whatever content type.
+pub(super) struct Fields(pub(super) Map<String, Value>);
+
+impl FromRequest<Arc<App>> for Fields {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
-        if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING)
-            && coding != "identity"
-        {
-            return Err(bad_body("a Content-Encoding is not supported").into());
-        }
         let body = read(&parts.headers, body, app).await?;
-        Ok(Self(ChatRequest::from_map(object(&body)?)?))
+        Ok(Self(object(&body)?))
     }
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| bad_body(&format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
-    match serde_json::from_str(text) {
+    match serde_json::from_str(coding::text(body)?) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(bad_body("it is not a JSON object")),
         // The parser's words tell places, never content.
@@ -86,21 +102,25 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-fn bad_body(why: &str) -> ApiError {
+pub(super) fn bad_body(why: &str) -> ApiError {
     ApiError::of(Code::InvalidParameter)
         .say(format!("Required body invalid, please check the request body format. ({why})"))
 }
 
-async fn read(headers: &HeaderMap, body: Body, app: &App) -> Result<Bytes, ApiError> {
+/// A body as its sender meant it, whole and without its content codings.
+pub(super) async fn read(headers: &HeaderMap, body: Body, app: &App) -> Result<Bytes, ApiError> {
     let bytes_max = app.config.body_bytes_max;
+    let codings = coding::codings(headers)?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(too_large(bytes_max, announced));
     }
-    let _place = app.bodies.reserve(announced.map_or(bytes_max, |bytes| bytes as usize))?;
+    let sent_max = announced.map_or(bytes_max, |bytes| bytes as usize);
+    let _place = app.bodies.reserve(sent_max + if codings.is_empty() { 0 } else { bytes_max })?;
     let collected = collect(body, bytes_max, announced.unwrap_or(0) as usize);
     let whole = tokio::time::timeout(app.config.body_timeout, collected).await;
-    whole.unwrap_or_else(|_| Err(ApiError::of(Code::RequestTimeout)))
+    let whole = whole.unwrap_or_else(|_| Err(ApiError::of(Code::RequestTimeout)))?;
+    coding::decode(whole, &codings, bytes_max).await
 }
 
 async fn collect(mut body: Body, bytes_max: usize, announced: usize) -> Result<Bytes, ApiError> {
@@ -116,7 +136,7 @@ async fn collect(mut body: Body, bytes_max: usize, announced: usize) -> Result<B
     Ok(bytes.into())
 }
 
-fn too_large(bytes_max: usize, announced: Option<u64>) -> ApiError {
+pub(super) fn too_large(bytes_max: usize, announced: Option<u64>) -> ApiError {
     let size = announced.map_or_else(|| "more".to_owned(), |bytes| format!("{bytes} bytes"));
     ApiError::of(Code::TooLarge)
         .say(format!("Payload Too Large. The body has {size}; at most {bytes_max} bytes are read."))

@@ -6,14 +6,16 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use qwenda_backend::ModelCard;
 use qwenda_types::models::{Model, ModelList};
 
 use super::{error::Failure, extract::Authorized};
-use crate::{app::App, service};
+use crate::{
+    app::App,
+    service::{self, models::Task},
+};
 
 pub(super) async fn list(State(app): State<Arc<App>>, _: Authorized) -> Json<ModelList> {
-    Json(ModelList::new(app.backend.models().into_iter().map(model).collect()))
+    Json(ModelList::new(service::models::list(&app.config, &app.backend.models())))
 }
 
 pub(super) async fn show(
@@ -21,9 +23,6 @@ pub(super) async fn show(
     _: Authorized,
     Path(id): Path<String>,
 ) -> Result<Json<Model>, Failure> {
-    Ok(Json(model(service::models::find(app.backend.models(), &id)?)))
-}
-
-fn model(card: ModelCard) -> Model {
-    Model::new(card.id, card.created, card.owned_by)
+    let named = service::models::find(&app, &id, Task::Tokenize)?;
+    Ok(Json(Model::new(named.asked, named.card.created, named.card.owned_by)))
 }

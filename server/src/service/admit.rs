@@ -1,8 +1,14 @@
 //! Who may call, and on what terms.
 
-use qwenda_ledger::key::{Key, Secret};
-use qwenda_store::Store;
-use qwenda_types::error::{ApiError, Code};
+use qwenda_ledger::key::{Key, Secret, temporary::TemporaryKey};
+use qwenda_store::{Store, keys::KeyRow};
+use qwenda_types::{
+    Dialect,
+    chat::Strictness,
+    error::{ApiError, Code},
+};
+
+use super::models::Task;
 
 /// Recognises keys.
 #[derive(Debug)]
@@ -16,8 +22,37 @@ pub(crate) enum Doorkeeper {
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The key's id; `None` where keys are not asked for.
+    /// The key's id, a temporary key's its parent's; `None` where keys are not asked for.
     pub(crate) key_id: Option<String>,
+    /// Whether the key is a temporary one.
+    pub(crate) temporary: bool,
+}
+
+/// Who asks, in which dialect, and under which id.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) caller: Caller,
+    pub(crate) dialect: Dialect,
+    /// Whose rules count at the address that was called.
+    pub(crate) strictness: Strictness,
+    pub(crate) request_id: String,
+}
+
+impl Ask {
+    /// Admits a request for this model, under the name it was asked by.
+    pub(crate) fn admit(&self, task: Task, model: &str) -> Admission {
+        Admission {
+            request_id: self.request_id.clone(),
+            key_id: self.caller.key_id.clone(),
+            task,
+            model: model.to_owned(),
+        }
+    }
+
+    /// Whose computed prefixes may be reused: this key's own.
+    pub(crate) fn scope(&self) -> String {
+        self.caller.key_id.clone().unwrap_or_default()
+    }
 }
 
 /// A request that may be answered. It is settled by the meter, exactly once.
@@ -25,17 +60,17 @@ pub(crate) struct Caller {
 pub(crate) struct Admission {
     pub(crate) request_id: String,
     pub(crate) key_id: Option<String>,
+    pub(crate) task: Task,
     pub(crate) model: String,
-    pub(crate) choices: u32,
 }
 
 impl Doorkeeper {
-    /// Who presents this `Authorization` header.
+    /// Who presents this `Authorization` header at `now`, in Unix seconds.
     ///
     /// Keys are looked up at every request, so that a key revoked by another process is refused
-    /// from then on.
-    pub(crate) async fn recognise(&self, authorization: Option<&[u8]>) -> Result<Caller, ApiError> {
-        let Self::Keys { store, secret } = self else { return Ok(Caller { key_id: None }) };
+    /// from then on, and with it the temporary keys made from it.
+    pub(crate) async fn recognise(&self, authorization: Option<&[u8]>, now: u64) -> Result<Caller, ApiError> {
+        let Self::Keys { store, secret } = self else { return Ok(Caller { key_id: None, temporary: false }) };
         let refused = |hint: &str, log: &str| {
             Err(ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided. {hint}")).log(log))
         };
@@ -45,18 +80,29 @@ impl Doorkeeper {
         let Some(text) = bearer(header) else {
             return refused("The Authorization header is not of the form \"Bearer <key>\".", "no bearer");
         };
-        let Ok(key) = Key::parse(text) else { return refused("", "not a key") };
-        let hash = key.hash(secret);
-        let found = store.key_by_hash(hash).await.map_err(|error| ApiError::of(Code::Internal).log(error))?;
-        match found {
+        let temporary = TemporaryKey::is_like(text);
+        let row = if temporary {
+            let says = match TemporaryKey::open(text, secret, now) {
+                Ok(says) => says,
+                Err(error) => return refused("", &error.to_string()),
+            };
+            found(store.key_by_id(&says.key_id).await)?
+        } else {
+            let Ok(key) = Key::parse(text) else { return refused("", "not a key") };
+            let hash = key.hash(secret);
             // The database compares bytes as it likes; this comparison takes the same time always.
-            Some(row) if row.hash == hash => match row.revoked_at {
-                None => Ok(Caller { key_id: Some(row.id) }),
-                Some(_) => refused("", "a revoked key"),
-            },
-            _ => refused("", "an unknown key"),
+            found(store.key_by_hash(hash).await)?.filter(|row| row.hash == hash)
+        };
+        match row {
+            None => refused("", "an unknown key"),
+            Some(KeyRow { revoked_at: Some(_), .. }) => refused("", "a revoked key"),
+            Some(KeyRow { id, .. }) => Ok(Caller { key_id: Some(id), temporary }),
         }
     }
+}
+
+fn found(row: Result<Option<KeyRow>, qwenda_store::Error>) -> Result<Option<KeyRow>, ApiError> {
+    row.map_err(|error| ApiError::of(Code::Internal).log(error))
 }
 
 fn bearer(header: &[u8]) -> Option<&str> {

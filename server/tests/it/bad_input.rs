@@ -47,7 +47,7 @@ async fn wrong_requests_get_the_contract_s_status_code_and_words() {
         assert_eq!(reply.json()["error"]["type"], "invalid_request_error", "{fields}");
     }
     assert_eq!(service.backend.calls().len(), 0);
-    assert_eq!(service.totals.chats(), 0);
+    assert_eq!(service.totals.requests(), 0);
 }
 
 #[tokio::test]
@@ -55,11 +55,11 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
     let service = Service::start().await;
     let tool = json!({"type": "function", "function": {"name": "f", "description": "d"}});
     for (fields, code, keyword) in [
-        (json!({"tools": [tool]}), PARAMETER, "The tool call is not supported. - 'tools'"),
-        (json!({"tool_choice": "required"}), PARAMETER, "tool_choice is one of the strings"),
-        (json!({"tool_choice": {"type": "function"}}), PARAMETER, "'tool_choice'"),
+        (json!({"tools": [tool], "n": 2}), PARAMETER, "n"),
+        (json!({"tool_choice": "required"}), PARAMETER, "tool_choice can only be set when tools are set"),
+        (json!({"tool_choice": {"type": "function"}}), PARAMETER, "tool_choice is one of the strings"),
         (json!({"functions": [tool]}), PARAMETER, "'functions'"),
-        (json!({"response_format": {"type": "json_object"}}), PARAMETER, "response_format"),
+        (json!({"response_format": {"type": "json_object"}}), PARAMETER, "must contain the word 'json'"),
         (json!({"response_format": {"type": "xml"}}), PARAMETER, "The response_format type from user is xml."),
         (json!({"response_format": "json"}), PARAMETER, "Unknown format of response_format"),
         (

@@ -85,7 +85,7 @@ async fn a_stream_and_a_whole_answer_count_the_same() {
     assert_eq!(usages[0], usages[1]);
     assert_eq!(usages[0]["total_tokens"], 13);
     assert_eq!(
-        (service.totals.chats(), service.totals.prompt_tokens(), service.totals.completion_tokens()),
+        (service.totals.requests(), service.totals.prompt_tokens(), service.totals.completion_tokens()),
         (2, 18, 8)
     );
 }
@@ -123,7 +123,7 @@ async fn a_reader_who_leaves_stops_the_work_and_pays_for_what_was_made() {
     drop(connection);
     assert_eq!(watch.over().await, Played::Dropped(3));
     tokio::task::yield_now().await;
-    assert_eq!(service.totals.chats(), 1);
+    assert_eq!(service.totals.requests(), 1);
     assert_eq!((service.totals.prompt_tokens(), service.totals.completion_tokens()), (7, 2));
 }
 

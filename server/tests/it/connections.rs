@@ -117,27 +117,78 @@ async fn a_body_cut_short_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn more_connections_than_places_wait_their_turn() {
+async fn who_finds_no_place_is_told_so_at_once() {
     let service = Service::with(|config| config.connections_max = 1).await;
     let gate = Gate::new();
     service.backend.answer(Script::text(1, &["first"]).wait_before(1, &gate));
-    service.backend.answer(Script::text(1, &["second"]));
-    let head = service.head("POST", CHAT, Some(request(json!({})).to_string().len()));
-    let head = head.replace("Host", "Connection: close\r\nHost");
     let body = request(json!({})).to_string();
+    let head = service.head("POST", CHAT, Some(body.len()));
+    let head = head.replace("Host", "Connection: close\r\nHost");
     let first = service.send(&head, body.as_bytes());
     let second = async {
         gate.reached().await;
-        let second = service.send(&head, body.as_bytes());
-        let (second, ()) = tokio::join!(second, async {
-            // The second connection is made while the first still has the only place.
-            assert_eq!(service.backend.calls().len(), 1);
-            gate.open();
-        });
-        second
+        let reply = service.chat(json!({})).await;
+        reply.refuses(429, "limit_requests", "Too many requests");
+        assert_eq!(reply.headers["retry-after"], "1");
+        assert_eq!(reply.headers["connection"], "close");
+        assert_eq!(service.get("/healthz").await.status, 200);
+        gate.open();
     };
-    let (first, second) = tokio::join!(first, second);
-    assert!(first.body.contains("first") && second.body.contains("second"));
+    let (first, ()) = tokio::join!(first, second);
+    assert!(first.body.contains("first"));
+    // The place is free again as soon as the first connection has ended.
+    service.backend.answer(Script::text(1, &["third"]));
+    while service.chat(json!({})).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_are_told_so_at_once_until_an_answer_was_taken() {
+    let service = Service::with(|config| config.requests_max = 2).await;
+    let gate = Gate::new();
+    for _ in 0..2 {
+        service.backend.answer(Script::text(1, &["a", "b"]).wait_before(2, &gate));
+    }
+    let body = request(json!({"stream": true})).to_string();
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let mut connection = service.connect().await;
+        connection.write(service.head("POST", CHAT, Some(body.len())).as_bytes()).await;
+        connection.write(body.as_bytes()).await;
+        connection.read_until("\"a\"").await;
+        running.push(connection);
+    }
+    service.chat(json!({})).await.refuses(429, "limit_requests", "Too many requests");
+    assert_eq!(service.get("/healthz").await.status, 200);
+    gate.open();
+    for connection in &mut running {
+        connection.read_until("[DONE]").await;
+    }
+    service.backend.answer(Script::text(1, &["ok"]));
+    while service.chat(json!({})).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_verb_can_be_asked_for_and_a_head_has_no_body() {
+    let service = Service::start().await;
+    let reply = service.send(&service.head("OPTIONS", CHAT, None), b"").await;
+    assert_eq!((reply.status, reply.headers["allow"].as_str()), (204, "POST"));
+    let reply = service.send(&service.head("OPTIONS", "/v1/models", None), b"").await;
+    assert_eq!((reply.status, reply.headers["allow"].as_str()), (204, "GET,HEAD"));
+    service.send(&service.head("OPTIONS", "/v1/nothing", None), b"").await.refuses(404, "not_found", "not found");
+
+    let mut connection = service.connect().await;
+    for path in ["/v1/models", "/healthz", "/v1/models/nothing", CHAT] {
+        connection.write(service.head("HEAD", path, None).as_bytes()).await;
+        let head = connection.read_until("\r\n\r\n").await;
+        assert!(head.contains("x-request-id: ") && head.contains("content-length: "), "{head}");
+        // What comes next is the next head, not a body.
+    }
+    connection.write(service.head("GET", "/healthz", None).as_bytes()).await;
+    assert_eq!(connection.reply().await.status, 200);
 }
 
 #[tokio::test]

@@ -2,11 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod bodies;
 mod chat_stream;
 mod chat_whole;
 mod connections;
+mod cors;
 mod drain;
+mod endpoints;
+mod http2;
 mod keys;
 mod logs;
 mod mutated;
+mod names;
+mod native;
+mod replay;
 mod service;
+mod strictness;
+mod temporary;
+mod tools;

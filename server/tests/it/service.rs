@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 use qwenda_server::{Clock, ServeConfig, Server, Totals, keys};
-use qwenda_testkit::Scripted;
+use qwenda_testkit::{FakeClock, Scripted};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,6 +21,7 @@ pub(crate) struct Service {
     pub(crate) backend: Scripted,
     pub(crate) key: String,
     pub(crate) totals: Totals,
+    pub(crate) clock: FakeClock,
     pub(crate) dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -32,21 +33,26 @@ impl Service {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::serving(Scripted::new(&["qwen-scripted", "qwen-other"]), change).await
+    }
+
+    pub(crate) async fn serving(backend: Scripted, change: impl FnOnce(&mut ServeConfig)) -> Self {
         crate::logs::listen();
         let dir = tempfile::tempdir().unwrap();
         let (key, _) = keys::create(dir.path(), "test").await.unwrap();
         let mut config = ServeConfig::new("127.0.0.1:0".parse().unwrap(), dir.path());
         change(&mut config);
-        let backend = Scripted::new(&["qwen-scripted", "qwen-other"]);
-        let clock = Clock::from_fn(|| NOW * 1000);
-        let server = Server::bind_with_clock(config, std::sync::Arc::new(backend.clone()), clock).await.unwrap();
+        let clock = FakeClock::at(NOW * 1000);
+        let shown = clock.clone();
+        let shown = Clock::from_fn(move || shown.now_ms());
+        let server = Server::bind_with_clock(config, std::sync::Arc::new(backend.clone()), shown).await.unwrap();
         let (addr, totals) = (server.addr(), server.totals());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
         let key = key.reveal().to_owned();
-        Self { addr, backend, key, totals, dir, stop: Some(stop), running }
+        Self { addr, backend, key, totals, clock, dir, stop: Some(stop), running }
     }
 
     /// Asks the server to stop.
@@ -82,6 +88,14 @@ impl Service {
     pub(crate) async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Reply {
         let body = body.as_ref();
         self.send(&self.head("POST", path, Some(body.len())), body).await
+    }
+
+    /// A native request; `headers` are whole lines.
+    pub(crate) async fn native(&self, path: &str, headers: &str, body: &Value) -> Reply {
+        let body = body.to_string();
+        let head = self.head("POST", path, Some(body.len()));
+        let head = head.strip_suffix("\r\n").unwrap().to_owned() + headers + "\r\n";
+        self.send(&head, body.as_bytes()).await
     }
 
     /// A chat with one user message and these fields.
@@ -130,8 +144,13 @@ impl Connection {
 
     /// Reads to the end of the connection.
     pub(crate) async fn read_to_end(&mut self) -> String {
+        String::from_utf8(self.read_bytes_to_end().await).unwrap()
+    }
+
+    /// Reads to the end of the connection what need not be text.
+    pub(crate) async fn read_bytes_to_end(&mut self) -> Vec<u8> {
         while self.more().await {}
-        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+        std::mem::take(&mut self.read)
     }
 
     async fn more(&mut self) -> bool {
@@ -143,13 +162,7 @@ impl Connection {
 
     /// Reads one whole response.
     pub(crate) async fn reply(&mut self) -> Reply {
-        let head = self.read_until("\r\n\r\n").await;
-        let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers: BTreeMap<String, String> = lines
-            .map(|line| line.split_once(": ").unwrap())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let (status, headers) = self.reply_head().await;
         let body = if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
             self.chunks().await
         } else {
@@ -163,22 +176,37 @@ impl Connection {
         Reply { status, headers, body }
     }
 
+    /// Reads the status and the headers of one response.
+    pub(crate) async fn reply_head(&mut self) -> (u16, BTreeMap<String, String>) {
+        let head = self.read_until("\r\n\r\n").await;
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        (status, headers)
+    }
+
     async fn chunks(&mut self) -> String {
         let mut body = String::new();
-        loop {
-            let size = self.read_until("\r\n").await;
-            let size = usize::from_str_radix(size.trim(), 16).unwrap();
-            while self.read.len() < size + 2 {
-                assert!(self.more().await, "a chunk is shorter than announced");
-            }
-            let rest = self.read.split_off(size + 2);
-            let chunk = std::mem::replace(&mut self.read, rest);
-            assert_eq!(&chunk[size..], b"\r\n");
-            if size == 0 {
-                return body;
-            }
-            body.push_str(std::str::from_utf8(&chunk[..size]).unwrap());
+        while let Some(chunk) = self.chunk().await {
+            body.push_str(&chunk);
         }
+        body
+    }
+
+    /// One chunk of a body whose head was read; `None` is its end.
+    pub(crate) async fn chunk(&mut self) -> Option<String> {
+        let size = self.read_until("\r\n").await;
+        let size = usize::from_str_radix(size.trim(), 16).unwrap();
+        while self.read.len() < size + 2 {
+            assert!(self.more().await, "a chunk is shorter than announced");
+        }
+        let rest = self.read.split_off(size + 2);
+        let mut chunk = std::mem::replace(&mut self.read, rest);
+        assert_eq!(chunk.split_off(size), b"\r\n");
+        (size > 0).then(|| String::from_utf8(chunk).unwrap())
     }
 }
 
@@ -219,6 +247,19 @@ impl Reply {
     pub(crate) fn events(&self) -> Vec<String> {
         let mut decoder = qwenda_types::sse::Decoder::default();
         decoder.push(self.body.as_bytes()).unwrap().into_iter().map(|event| event.data).collect()
+    }
+
+    /// Checks an error in the native shape.
+    #[track_caller]
+    pub(crate) fn refuses_natively(&self, status: u16, code: &str, keyword: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        let body = self.json();
+        assert_eq!(body["code"], code, "{body}");
+        let message = body["message"].as_str().unwrap();
+        assert!(message.contains(keyword), "{message:?} does not say {keyword:?}");
+        assert_eq!(body["request_id"], self.request_id());
+        assert_eq!(body.as_object().unwrap().len(), 3, "{body}");
+        assert_eq!(self.headers["content-type"], "application/json");
     }
 
     /// Checks an error in the shape of the contract.

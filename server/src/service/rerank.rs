@@ -1,0 +1,57 @@
+//! Documents in the order of their relevance.
+
+use std::sync::Arc;
+
+use qwenda_backend::{Counts, RerankCall};
+use qwenda_types::{
+    error::{ApiError, Code},
+    rerank::{RerankRequest, RerankResult},
+};
+
+use super::{
+    admit::Ask,
+    answer::refusal,
+    chat::running,
+    models::{self, Task},
+    support,
+};
+use crate::{app::App, meter::Meter};
+
+/// What both dialects write.
+#[derive(Debug)]
+pub(crate) struct Ranking {
+    /// As the caller named it.
+    pub(crate) model: String,
+    /// Best first.
+    pub(crate) results: Vec<RerankResult>,
+    pub(crate) tokens: u64,
+    /// Fields of the request that changed nothing.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Checks and admits a request and waits for the backend's scores.
+pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankRequest) -> Result<Ranking, ApiError> {
+    let named = models::find(app, &request.model, Task::Rerank)?;
+    request.validate()?;
+    running(app)?;
+
+    let ignored = support::without_effect(&request.rest).collect();
+    request.model.clone_from(&named.card.id);
+    let asked = request.clone();
+    let meter = Meter::new(ask.admit(Task::Rerank, &named.asked), app.totals.clone());
+    let call = RerankCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };
+    let ranked = match app.backend.rerank(call).await {
+        Ok(ranked) => ranked,
+        Err(error) => {
+            meter.void();
+            return Err(refusal(error, &ask.request_id));
+        }
+    };
+    meter.finish(Counts { prompt_tokens: ranked.tokens, ..Counts::default() });
+    if ranked.scores.len() != asked.documents.len() {
+        let why = format!("the backend scores {} of {} documents", ranked.scores.len(), asked.documents.len());
+        return Err(ApiError::of(Code::Internal).log(why));
+    }
+    let results = RerankResult::ranked(&ranked.scores, &asked);
+    Ok(Ranking { model: named.asked, results, tokens: ranked.tokens.into(), ignored })
+}
