@@ -2,8 +2,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool talks to a terminal")]
 
 mod check;
+mod clients;
 mod layering;
 mod run;
+mod suites;
 mod test;
 mod tidy;
 
@@ -12,6 +14,10 @@ use std::{env, process::ExitCode};
 const TASKS: &[(&str, &str)] = &[
     ("check", "format, lints, docs without warnings, layering, places of unsafe code"),
     ("test [CRATE]", "unit, doc and integration tests, of one crate or of all; UPDATE=1 accepts snapshots"),
+    (
+        "clients [GROUP…]",
+        "real client programs against a service of our own, of one group or of all (see clients/README.md)",
+    ),
     ("ci", "exactly what CI runs: check, then test"),
     ("tiny-model PATH", "writes the minute GGUF that tests and demos use"),
     ("bench [ARGS]", "the engine beside llama.cpp on the same file (see benches/README.md)"),
@@ -24,6 +30,7 @@ fn main() -> ExitCode {
         ["check"] => check::all(),
         ["test"] => test::all(),
         ["test", name] => test::one(name),
+        ["clients", rest @ ..] => clients::run(rest),
         ["ci"] => check::all().and_then(|()| test::all()),
         ["tiny-model", path] => {
             run::cargo(&["run", "--quiet", "--package", "qwenda-testkit", "--example", "tiny_model", "--", path])

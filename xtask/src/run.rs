@@ -17,6 +17,13 @@ pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
     program(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), args)
 }
 
+/// Runs cargo with more in its environment.
+pub(crate) fn cargo_with(args: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
+    let name = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    println!("$ cargo {}", args.join(" "));
+    finish("cargo", Command::new(name).args(args).envs(environment.iter().copied()).current_dir(root()))
+}
+
 /// Runs `name` with our own output and fails with its exit status.
 pub(crate) fn program(name: &str, args: &[&str]) -> Result<(), String> {
     println!("$ {} {}", name.rsplit('/').next().unwrap_or(name), args.join(" "));

@@ -1,13 +1,17 @@
 //! `cargo xtask test`: every test there is, with what it needs.
 
-use crate::run;
+use crate::{clients, run, suites};
 
-/// All crates. The model that the tests run is fetched once, with a progress bar, before they start.
+/// All crates, then the real clients. The model that the tests run is fetched once, with a progress bar, before they start.
 pub(crate) fn all() -> Result<(), String> {
     // One build for the tests and for the binary that the end-to-end tests start.
     run::cargo(&["build", "--workspace", "--all-targets"])?;
     run::cargo(&["run", "--quiet", "--package", "qwenda-cli", "--", "pull", "qwen2.5-coder-0.5b-instruct"])?;
-    run::cargo(&["test", "--workspace", "--no-fail-fast"])
+    let suite = suites::json_schema()?;
+    let suite = suite.to_str().ok_or("the path of the JSON Schema suite is not UTF-8")?;
+    run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite)])?;
+    // Last: the slowest, and it only says something when the rest holds.
+    clients::suite(&[])
 }
 
 /// One crate, by folder: the quick loop.
