@@ -48,7 +48,7 @@ pub async fn ask(
     let start = Instant::now();
     let mut answer = Answer::default();
     let work = async {
-        let call = ChatCall { request, request_id: "cli".to_owned() };
+        let call = ChatCall { request, request_id: "cli".to_owned(), scope: String::new() };
         let mut events = backend.chat(call).await.map_err(AnswerError::Backend)?;
         while let Some(event) = events.next().await {
             match event.map_err(AnswerError::Backend)? {
@@ -64,6 +64,8 @@ pub async fn ask(
                         answer.text.push_str(&text);
                     }
                 }
+                // A terminal that reasons aloud and calls functions comes with the SDK; neither is asked for here.
+                ChatEvent::Reasoning { .. } | ChatEvent::ToolCall { .. } | ChatEvent::ToolArguments { .. } => {}
                 ChatEvent::Finished { reason, .. } => answer.finish = Some(reason),
                 ChatEvent::Done { usage, timings } => {
                     answer.usage = usage;
@@ -109,7 +111,7 @@ impl Answer {
         json!({
             "model": model,
             "text": self.text,
-            "finish_reason": self.finish.map(FinishReason::as_str),
+            "finish_reason": self.finish.as_ref().map(FinishReason::as_str),
             "usage": {
                 "prompt_tokens": prompt_tokens,
                 "completion_tokens": completion_tokens,

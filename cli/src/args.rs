@@ -97,6 +97,12 @@ pub struct Serve {
     pub threads: Option<NonZeroUsize>,
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
+    #[arg(long = "alias", value_name = "NAME=MODEL")]
+    pub aliases: Vec<String>,
+    #[arg(long)]
+    pub stand_in: bool,
+    #[arg(long, value_name = "auto|qwen|openai")]
+    pub strictness: Option<String>,
     #[arg(long)]
     pub no_auth: bool,
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use qwenda_backend::models::{Catalogue, Store};
-use qwenda_server::{Auth, ServeConfig, config::Written};
+use qwenda_server::{
+    Auth, ServeConfig,
+    config::{ConfigError, Written},
+};
 use qwenda_types::chat::{SEED_DEFAULT, SEED_MAX};
 use serde::Deserialize;
 
@@ -209,6 +212,9 @@ impl Settings {
             listen: args.listen.clone(),
             data_dir: args.data_dir.clone(),
             auth: args.no_auth.then_some(Auth::None),
+            strictness: args.strictness.clone(),
+            stand_in: args.stand_in.then_some(true),
+            aliases: args.aliases.iter().map(|text| self.alias(text)).collect::<Result<_, _>>()?,
             ..Written::default()
         };
         Ok(ServeSettings {
@@ -217,6 +223,14 @@ impl Settings {
             threads: self.threads(args.threads)?,
             context_tokens_max,
         })
+    }
+
+    fn alias(&self, text: &str) -> Result<(String, String), CliError> {
+        let Some((name, model)) = text.split_once('=') else {
+            let error = ConfigError::AliasShape { value: text.to_owned() };
+            return Err(CliError::usage(messages::bad_serve_settings(self.lang, &error)));
+        };
+        Ok((name.to_owned(), model.to_owned()))
     }
 
     /// Where keys and the like are kept: where `serve` with the same settings looks for them.

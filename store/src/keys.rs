@@ -67,6 +67,18 @@ impl Store {
         found.map(row).transpose()
     }
 
+    /// The key of this id, working or revoked.
+    pub async fn key_by_id(&self, id: &str) -> Result<Option<KeyRow>, Error> {
+        let found: Option<Columns> = sqlx::query_as(
+            "SELECT id, name, hash, last_four, created_at, revoked_at
+             FROM keys WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        found.map(row).transpose()
+    }
+
     /// Revokes a working key. `false`: no working key has this id.
     pub async fn key_revoke(&self, id: &str, now: i64) -> Result<bool, Error> {
         let done = sqlx::query("UPDATE keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")

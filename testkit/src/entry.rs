@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use qwenda_backend::local::template::{ChatTemplate, message_values};
 use qwenda_gguf::Gguf;
-use qwenda_types::chat::ChatRequest;
+use qwenda_types::chat::{ChatRequest, Strictness};
 use serde_json::{Map, Value};
 
 use crate::TinyModel;
@@ -26,12 +26,13 @@ pub fn request(data: &[u8]) {
     let written = serde_json::to_vec(&request).expect("a request is plain JSON");
     let again: ChatRequest = serde_json::from_slice(&written).expect("what was written can be read");
     assert_eq!(serde_json::to_vec(&again).expect("a request is plain JSON"), written, "written twice it is the same");
-    if request.validate().is_err() {
+    if request.validate(Strictness::OpenAi).is_err() {
         return;
     }
     let messages = message_values(&request.messages);
     for template in TEMPLATES.iter() {
-        render(template, &messages, Some(&request.tools));
+        let tools: Vec<_> = request.tools.iter().filter_map(|tool| serde_json::to_value(tool).ok()).collect();
+        render(template, &messages, Some(&tools));
     }
 }
 

@@ -21,8 +21,11 @@ use std::{
 };
 
 use futures_util::stream;
-use qwenda_backend::{Backend, BackendError, BoxFuture, ChatCall, ChatEvent, ChatStream, Counts, ModelCard, Timings};
-use qwenda_types::chat::FinishReason;
+use qwenda_backend::{
+    Abilities, Backend, BackendError, BoxFuture, ChatCall, ChatEvent, ChatStream, CompletionCall, Counts, EmbedAbility,
+    EmbedCall, Embedded, ModelCard, Ranked, RerankCall, Thinking, Timings, TokenizeCall, TokenizeInput, Tokenized,
+};
+use qwenda_types::{chat::FinishReason, completions::Prompt};
 use tokio::sync::watch;
 
 /// One step of a script.
@@ -169,6 +172,9 @@ struct State {
     ready: bool,
     scripts: VecDeque<(Script, Watch)>,
     calls: Vec<ChatCall>,
+    completions: Vec<CompletionCall>,
+    embeds: Vec<EmbedCall>,
+    reranks: Vec<RerankCall>,
 }
 
 impl Scripted {
@@ -179,14 +185,29 @@ impl Scripted {
             created: 1_767_225_600,
             owned_by: "testkit".to_owned(),
             context_tokens_max: 4096,
-            thinking: false,
+            thinking: Thinking::Never,
+            abilities: Abilities {
+                chat: true,
+                infill: true,
+                embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 64 }),
+                rerank: true,
+                ..Abilities::default()
+            },
         };
         Self::with_models(models.iter().map(card).collect())
     }
 
     /// A ready backend that serves these models.
     pub fn with_models(models: Vec<ModelCard>) -> Self {
-        let state = State { models, ready: true, scripts: VecDeque::new(), calls: Vec::new() };
+        let state = State {
+            models,
+            ready: true,
+            scripts: VecDeque::new(),
+            calls: Vec::new(),
+            completions: Vec::new(),
+            embeds: Vec::new(),
+            reranks: Vec::new(),
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -197,9 +218,24 @@ impl Scripted {
         watch
     }
 
-    /// Everything that was asked so far.
+    /// Every chat asked for so far.
     pub fn calls(&self) -> Vec<ChatCall> {
         self.state().calls.clone()
+    }
+
+    /// Every text to be continued so far.
+    pub fn completions(&self) -> Vec<CompletionCall> {
+        self.state().completions.clone()
+    }
+
+    /// Every request for vectors so far.
+    pub fn embeds(&self) -> Vec<EmbedCall> {
+        self.state().embeds.clone()
+    }
+
+    /// Every rerank so far.
+    pub fn reranks(&self) -> Vec<RerankCall> {
+        self.state().reranks.clone()
     }
 
     /// What [`Backend::ready`] says from now on.
@@ -224,22 +260,89 @@ impl Backend for Scripted {
             state.calls.push(call);
             state.scripts.pop_front()
         };
-        Box::pin(async move {
-            let (script, watch) =
-                next.ok_or_else(|| BackendError::Internal("the test gave no script for this call".to_owned()))?;
-            match script.refused {
-                Some(error) => {
-                    watch.0.send_replace(Played::Ended(0));
-                    Err(error)
-                }
-                None => Ok(play(script.acts, watch)),
+        Box::pin(begin(next))
+    }
+
+    /// Plays the next script, as a chat does.
+    fn complete(&self, call: CompletionCall) -> BoxFuture<'_, Result<ChatStream, BackendError>> {
+        let next = {
+            let mut state = self.state();
+            state.completions.push(call);
+            state.scripts.pop_front()
+        };
+        Box::pin(begin(next))
+    }
+
+    /// Vectors that tell texts apart: each letter adds to one place.
+    fn embed(&self, call: EmbedCall) -> BoxFuture<'_, Result<Embedded, BackendError>> {
+        let dimensions = call.request.dimensions.unwrap_or(8) as usize;
+        let texts: Vec<String> = call.request.inputs.iter().map(text_of).collect();
+        let vectors = texts.iter().map(|text| letters(text, dimensions)).collect();
+        let text_tokens = texts.iter().map(|text| words(text).len() as u32).collect();
+        self.state().embeds.push(call);
+        Box::pin(async move { Ok(Embedded { vectors, text_tokens }) })
+    }
+
+    /// A document is as relevant as the part of the question's words that it has.
+    fn rerank(&self, call: RerankCall) -> BoxFuture<'_, Result<Ranked, BackendError>> {
+        let query = words(&call.request.query);
+        let score = |document: &String| {
+            let found = query.iter().filter(|word| document.contains(*word)).count();
+            found as f64 / query.len().max(1) as f64
+        };
+        let scores = call.request.documents.iter().map(score).collect();
+        let tokens = call.request.documents.iter().map(|document| (query.len() + words(document).len()) as u32).sum();
+        self.state().reranks.push(call);
+        Box::pin(async move { Ok(Ranked { scores, tokens }) })
+    }
+
+    /// One token per word.
+    fn tokenize(&self, call: TokenizeCall) -> BoxFuture<'_, Result<Tokenized, BackendError>> {
+        let text = match &call.input {
+            TokenizeInput::Prompt(prompt) => text_of(prompt),
+            TokenizeInput::Chat(request) => {
+                request.messages.iter().map(|message| message.plain_text().into_owned()).collect::<Vec<_>>().join(" ")
             }
-        })
+        };
+        let tokens: Vec<String> = words(&text).into_iter().map(str::to_owned).collect();
+        Box::pin(async move { Ok(Tokenized { ids: (0..).take(tokens.len()).collect(), tokens }) })
     }
 
     fn ready(&self) -> bool {
         self.state().ready
     }
+}
+
+async fn begin(next: Option<(Script, Watch)>) -> Result<ChatStream, BackendError> {
+    let (script, watch) =
+        next.ok_or_else(|| BackendError::Internal("the test gave no script for this call".to_owned()))?;
+    match script.refused {
+        Some(error) => {
+            watch.0.send_replace(Played::Ended(0));
+            Err(error)
+        }
+        None => Ok(play(script.acts, watch)),
+    }
+}
+
+fn text_of(prompt: &Prompt) -> String {
+    match prompt {
+        Prompt::Text(text) => text.clone(),
+        Prompt::Tokens(ids) => ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+fn letters(text: &str, dimensions: usize) -> Vec<f32> {
+    let mut vector = vec![0.0; dimensions];
+    for byte in text.bytes() {
+        vector[usize::from(byte) % dimensions] += 1.0;
+    }
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1.0);
+    vector.into_iter().map(|value| value / length).collect()
 }
 
 fn play(acts: VecDeque<Act>, watch: Watch) -> ChatStream {

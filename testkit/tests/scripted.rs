@@ -6,7 +6,11 @@ use qwenda_testkit::{Gate, Script, Scripted, scripted::Played};
 use qwenda_types::chat::ChatRequest;
 
 fn call(id: &str) -> ChatCall {
-    ChatCall { request: ChatRequest { model: "m".to_owned(), ..ChatRequest::default() }, request_id: id.to_owned() }
+    ChatCall {
+        request: ChatRequest { model: "m".to_owned(), ..ChatRequest::default() },
+        request_id: id.to_owned(),
+        scope: String::new(),
+    }
 }
 
 #[tokio::test]

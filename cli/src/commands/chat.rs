@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use qwenda_backend::BackendError;
-use qwenda_types::chat::{ChatRequest, FinishReason, Message};
+use qwenda_types::chat::{ChatRequest, FinishReason, Message, Strictness};
 
 use super::repl;
 use crate::{
@@ -124,7 +124,7 @@ pub fn request(
     request.seed = Some(chat.seed);
     request.stop = (!chat.stop.is_empty()).then(|| Stop::Strings(chat.stop.clone()));
     request
-        .validate()
+        .validate(Strictness::Qwen)
         .map_err(|invalid| CliError::usage(messages::invalid_field(lang, &invalid.field, &invalid.message)))?;
     Ok(request)
 }
@@ -137,6 +137,10 @@ pub fn explain(lang: Lang, error: AnswerError) -> CliError {
             CliError::new(Exit::TooLong, messages::prompt_too_long(lang, prompt_tokens, limit_tokens))
         }
         AnswerError::Backend(BackendError::Unsupported { message, .. }) => CliError::usage(message),
+        AnswerError::Backend(BackendError::Invalid(invalid)) => {
+            CliError::usage(messages::invalid_field(lang, &invalid.field, &invalid.message))
+        }
+        AnswerError::Backend(BackendError::Refused(error)) => CliError::failure(error.message()),
         AnswerError::Backend(BackendError::UnknownModel { name, near }) => model::unknown(lang, &name, &near),
         AnswerError::Backend(BackendError::Busy { .. }) => CliError::failure(messages::busy(lang)),
         AnswerError::Backend(BackendError::Internal(text)) => CliError::failure(text),

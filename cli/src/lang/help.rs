@@ -108,6 +108,17 @@ const TEXTS: &[Text] = &[
         "Most tokens of prompt and answer together (default: the model's own)",
         "提示词与回答合计的最多 token 数（默认取模型上限）",
     ),
+    t("serve.aliases", "One more name a model answers to; may be repeated", "模型的另一个名称；可重复"),
+    t(
+        "serve.stand_in",
+        "Answer to the cloud's names too: qwen-plus, text-embedding-v4, …",
+        "同时应答云端的模型名：qwen-plus、text-embedding-v4 等",
+    ),
+    t(
+        "serve.strictness",
+        "Whose rules hold where they differ, as for tool_choice \"required\" (default: auto)",
+        "规则有差异时以谁为准，例如 tool_choice 为 \"required\" 时（默认 auto）",
+    ),
     t(
         "serve.no_auth",
         "Ask no caller for a key; only on this machine's own addresses",

@@ -284,9 +284,25 @@ pub fn bad_serve_settings(lang: Lang, error: &ConfigError) -> String {
             format!("`{value}` 不是监听地址；请写成 127.0.0.1:8080 或 [::1]:8080")
         }
         (Lang::Zh, ConfigError::Auth { value }) => format!("auth 只能是 `keys` 或 `none`，不能是 `{value}`"),
+        (Lang::Zh, ConfigError::Strictness { value }) => {
+            format!("strictness 只能是 `auto`、`qwen` 或 `openai`，不能是 `{value}`")
+        }
+        (Lang::Zh, ConfigError::Flag { name, value }) => {
+            format!("{name} 只能是 `1`、`true`、`0` 或 `false`，不能是 `{value}`")
+        }
+        (Lang::Zh, ConfigError::AliasTarget { alias, model, served }) => {
+            format!("别名 `{alias}` 指向 `{model}`，但该模型未被提供；已提供的模型：{served}")
+        }
+        (Lang::Zh, ConfigError::AliasTaken { alias }) => format!("别名 `{alias}` 已是某个已提供模型的名称"),
+        (Lang::Zh, ConfigError::AliasShape { value }) => {
+            format!("别名需要名称和模型，写作 NAME=MODEL，不能是 `{value}`")
+        }
         (Lang::Zh, ConfigError::OpenToAll { listen }) => {
             format!("不要求 key（--no-auth）只能用于本机地址；{listen} 可以从外部访问")
         }
+        (Lang::Zh, ConfigError::Origin { value }) => format!(
+            "`{value}` 不是来源（origin）；请只写 `*`，或写 https://app.example、http://localhost:3000 这样的来源"
+        ),
         (Lang::Zh, ConfigError::TooSmall { field, least, value }) => {
             format!("{field} 至少为 {least}，不能是 {value}")
         }

@@ -148,7 +148,13 @@ fn streamed_or_not_the_text_is_that_of_chat() {
         events[..events.len() - 1].iter().map(|event| serde_json::from_str(event).unwrap()).collect();
     let streamed: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(streamed, text);
-    assert_eq!(chunks.last().unwrap()["usage"], whole["usage"]);
+    let usage = &chunks.last().unwrap()["usage"];
+    for count in ["prompt_tokens", "completion_tokens", "total_tokens", "completion_tokens_details"] {
+        assert_eq!(usage[count], whole["usage"][count], "{count}");
+    }
+    // The second request begins as the first did.
+    assert_eq!(whole["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+    assert_ne!(usage["prompt_tokens_details"]["cached_tokens"], 0);
 
     let chat = home.run(&["chat", "hello", "--model", "tiny.gguf", "--max-tokens", "8", "--json"]).json();
     assert_eq!(chat["text"], text);

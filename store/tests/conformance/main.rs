@@ -29,6 +29,8 @@ async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked() {
     }
     assert_eq!(store.key_by_hash(hash(2)).await.unwrap(), Some(key(2)));
     assert_eq!(store.key_by_hash(hash(9)).await.unwrap(), None);
+    assert_eq!(store.key_by_id(&key(2).id).await.unwrap(), Some(key(2)));
+    assert_eq!(store.key_by_id("key_unheard_of").await.unwrap(), None);
     let ids: Vec<String> = store.key_list().await.unwrap().into_iter().map(|k| k.id).collect();
     assert_eq!(ids, ["id-1", "id-2", "id-3"]);
 
