@@ -4,7 +4,11 @@
 //! sample and the round alone; when a check panics, these three are printed, and
 //! [`mutant`] makes the same bytes again.
 
+mod json;
+
 use crate::rng::Rng;
+
+pub use json::json_mutant;
 
 /// A mutant of `sample`; `others` are what it may be spliced with.
 pub fn mutant(seed: u64, round: u64, sample: &[u8], others: &[&[u8]]) -> Vec<u8> {
