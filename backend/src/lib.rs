@@ -1,9 +1,12 @@
 //! Who answers a request: one trait, [`Backend`], and its implementations.
 //!
-//! Read this file, then `local/mod.rs` (the embedded engine).
+//! Read this file, then `local/mod.rs` (the embedded engine) `upstream/mod.rs` (services
+//! behind us) and `routing.rs` (several as one).
 
 pub mod local;
 pub mod models;
+pub mod routing;
+pub mod upstream;
 
 use std::{
     future::Future,
@@ -142,7 +145,7 @@ pub struct EmbedCall {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
     pub vectors: Vec<Vec<f32>>,
-    /// Tokens of each text alone, as the caller wrote it.
+    /// Tokens of each text alone, as the caller wrote it; where an upstream tells only their sum, that.
     pub text_tokens: Vec<u32>,
 }
 

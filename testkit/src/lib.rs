@@ -1,8 +1,8 @@
 //! What tests need and nothing that ships: tiny models, scripted backends, mutators, a fake clock.
 //!
 //! Read `tiny_model` for model files made from a seed, `scripted` for a backend that does what the
-//! test says when it says so, `mutate` for the seeded mutator that ordinary tests and fuzz targets
-//! share.
+//! test says when it says so, `upstream` for a service behind us that answers what the test says, to the
+//! byte, `mutate` for the seeded mutator that ordinary tests and fuzz targets share.
 
 pub mod clock;
 pub mod entry;
@@ -12,8 +12,10 @@ pub mod quantize;
 pub mod rng;
 pub mod scripted;
 pub mod tiny_model;
+pub mod upstream;
 
 pub use clock::FakeClock;
 pub use model::model;
 pub use scripted::{Act, Gate, Script, Scripted};
 pub use tiny_model::TinyModel;
+pub use upstream::{Asked, FakeUpstream, Framing, Reply};

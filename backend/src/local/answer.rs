@@ -271,7 +271,7 @@ impl Stream for Answer {
 const CALL_ID_BYTES: usize = 12;
 
 /// The id of a call: no two calls of this server share one, and it says nothing else.
-fn call_id(request_id: &str, choice: u32, index: u32) -> String {
+pub(crate) fn call_id(request_id: &str, choice: u32, index: u32) -> String {
     let hash = Sha256::digest(format!("{request_id}/{choice}/{index}"));
     hash[..CALL_ID_BYTES].iter().fold("call_".to_owned(), |id, byte| format!("{id}{byte:02x}"))
 }

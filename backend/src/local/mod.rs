@@ -42,6 +42,7 @@ use tokio::sync::OnceCell;
 
 pub use qwenda_engine::Isa;
 
+pub(crate) use self::answer::call_id;
 use self::{
     complete::Markers,
     defaults::Family,

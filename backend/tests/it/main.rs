@@ -1,4 +1,4 @@
-//! The embedded engine behind the `Backend` trait, from outside.
+//! The embedded engine and upstreams behind the `Backend` trait, from outside.
 
 mod answers;
 mod asking;
@@ -11,4 +11,6 @@ mod leaving;
 mod ranking;
 mod reasoning;
 mod refusals;
+mod routing;
 mod tokens;
+mod upstream;
