@@ -9,7 +9,10 @@ use std::{
     str::FromStr,
 };
 
-use qwenda_backend::models::{Catalogue, Store};
+use qwenda_backend::{
+    models::{Catalogue, Store},
+    upstream::config::{self as upstream, UpstreamConfig},
+};
 use qwenda_server::{
     Auth, ServeConfig,
     config::{ConfigError, Written},
@@ -34,6 +37,8 @@ struct File {
     chat: ChatFile,
     #[serde(default)]
     serve: ServeFile,
+    #[serde(default)]
+    upstream: Vec<upstream::Written>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,7 +107,9 @@ pub struct ModelSettings {
 #[derive(Debug)]
 pub struct ServeSettings {
     pub server: ServeConfig,
+    /// Those of the embedded engine.
     pub models: Vec<String>,
+    pub upstreams: Vec<UpstreamConfig>,
     pub threads: Option<NonZeroUsize>,
     pub context_tokens_max: Option<u32>,
 }
@@ -206,6 +213,8 @@ impl Settings {
         let models = match (args.models.is_empty(), file.models.is_empty()) {
             (false, _) => args.models.clone(),
             (true, false) if self.env.get("QWENDA_MODEL").is_none() => file.models.clone(),
+            // Whoever has upstreams and names no model here needs none here.
+            (true, _) if !self.file.upstream.is_empty() && !self.names_a_model() => Vec::new(),
             (true, _) => vec![self.model(None, None)?.name],
         };
         let flags = Written {
@@ -220,9 +229,19 @@ impl Settings {
         Ok(ServeSettings {
             server: self.server(flags)?,
             models,
+            upstreams: self.upstreams()?,
             threads: self.threads(args.threads)?,
             context_tokens_max,
         })
+    }
+
+    fn names_a_model(&self) -> bool {
+        self.env.get("QWENDA_MODEL").is_some() || self.file.model.is_some()
+    }
+
+    fn upstreams(&self) -> Result<Vec<UpstreamConfig>, CliError> {
+        upstream::resolve(self.file.upstream.clone(), &|name| self.env.get(name))
+            .map_err(|error| CliError::usage(messages::bad_upstream(self.lang, &error)))
     }
 
     fn alias(&self, text: &str) -> Result<(String, String), CliError> {
@@ -276,7 +295,18 @@ fn read_file(lang: Lang, named: Option<&Path>, usual: &Path) -> Result<File, Cli
         Err(error) if absent(&error) && named.is_none() => return Ok(File::default()),
         Err(error) => return Err(CliError::usage(messages::cannot_read(lang, &place, &error))),
     };
-    toml::from_str(&text).map_err(|error| CliError::usage(messages::bad_config(lang, &place, &error.to_string())))
+    toml::from_str(&text)
+        .map_err(|error| CliError::usage(messages::bad_config(lang, &place, &complaint(&text, &error))))
+}
+
+/// What is wrong, with the line it is on; the line itself is not shown where it may have a key.
+fn complaint(text: &str, error: &toml::de::Error) -> String {
+    if !text.contains("upstream") {
+        return error.to_string();
+    }
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("{}: ", before.matches('\n').count() + 1));
+    format!("{}{}", line.unwrap_or_default(), error.message())
 }
 
 /// Whether there is no such file, or no folder it could be in.

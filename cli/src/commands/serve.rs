@@ -1,8 +1,13 @@
-//! `qwenda serve`: the HTTP service in front of the embedded models.
+//! `qwenda serve`: the HTTP service in front of the embedded models and of upstreams.
 
 use std::{net::TcpListener, sync::Arc};
 
-use qwenda_backend::local::{Local, LocalModel};
+use qwenda_backend::{
+    Backend,
+    local::{Local, LocalModel, LocalOptions},
+    routing::Routing,
+    upstream::{Upstream, config::UpstreamConfig},
+};
 use qwenda_server::{Auth, BindError, Server};
 
 use super::keys;
@@ -24,21 +29,15 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
     if let Err(error) = TcpListener::bind(config.listen) {
         return Err(CliError::failure(messages::cannot_listen(ui.lang, &config.listen.to_string(), &error)));
     }
-    let mut models: Vec<LocalModel> = Vec::new();
-    for name in &serve.models {
-        let file = model::obtain(ui, settings, name).await?;
-        if models.iter().any(|other| other.name == file.name) {
-            return Err(CliError::usage(messages::model_given_twice(ui.lang, &file.name)));
-        }
-        models.push(file);
+    // So is an upstream that cannot be asked.
+    let mut backends = upstreams(ui.lang, serve.upstreams)?;
+    if !serve.models.is_empty() {
+        let options =
+            LocalOptions { context_tokens_max: serve.context_tokens_max, ..model::options(settings, serve.threads) };
+        backends.insert(0, local(ui, settings, &serve.models, options).await?);
     }
-    let names = models.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut options = model::options(settings, serve.threads);
-    options.context_tokens_max = serve.context_tokens_max;
-    let spinner = progress::spinner(ui, messages::loading(ui.lang, &names));
-    let backend = model::blocking(move || Local::open(models, options)).await;
-    spinner.clear();
-    let backend = backend?.map_err(|error| CliError::model(messages::unusable_model(ui.lang, &names, &error)))?;
+    let backend = Routing::new(backends)
+        .map_err(|duplicate| CliError::usage(messages::model_given_twice(ui.lang, &duplicate.name)))?;
 
     let (auth, data_dir) = (config.auth, config.data_dir.clone());
     let server = Server::bind(config, Arc::new(backend)).await.map_err(|error| explain(ui.lang, &error))?;
@@ -74,6 +73,37 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
         () = server.run(shutdown) => Ok(()),
         () = impatient => Err(CliError::interrupted()),
     }
+}
+
+/// The embedded models, fetched first where they are not here.
+async fn local(
+    ui: Ui,
+    settings: &Settings,
+    names: &[String],
+    options: LocalOptions,
+) -> Result<Arc<dyn Backend>, CliError> {
+    let mut models: Vec<LocalModel> = Vec::new();
+    for name in names {
+        let file = model::obtain(ui, settings, name).await?;
+        if models.iter().any(|other| other.name == file.name) {
+            return Err(CliError::usage(messages::model_given_twice(ui.lang, &file.name)));
+        }
+        models.push(file);
+    }
+    let names = models.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
+    let spinner = progress::spinner(ui, messages::loading(ui.lang, &names));
+    let backend = model::blocking(move || Local::open(models, options)).await;
+    spinner.clear();
+    let backend = backend?.map_err(|error| CliError::model(messages::unusable_model(ui.lang, &names, &error)))?;
+    Ok(Arc::new(backend))
+}
+
+fn upstreams(lang: Lang, configs: Vec<UpstreamConfig>) -> Result<Vec<Arc<dyn Backend>>, CliError> {
+    let open = |config| match Upstream::new(config) {
+        Ok(upstream) => Ok(Arc::new(upstream) as Arc<dyn Backend>),
+        Err(error) => Err(CliError::failure(messages::upstream_unusable(lang, &error.name, &error.why))),
+    };
+    configs.into_iter().map(open).collect()
 }
 
 fn explain(lang: Lang, error: &BindError) -> CliError {

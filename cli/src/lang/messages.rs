@@ -4,7 +4,7 @@
 
 use std::{fmt::Display, io};
 
-use qwenda_backend::models::Phase;
+use qwenda_backend::{models::Phase, upstream::config::ConfigError as UpstreamConfigError};
 use qwenda_server::{config::ConfigError, keys::KeysError};
 use qwenda_types::chat::Role;
 
@@ -203,6 +203,7 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
     }
     no_auth() { "anybody who reaches this address may ask (--no-auth)", "任何能访问此地址的人都可以调用（--no-auth）" }
     draining() { "finishing the open requests; Ctrl-C again ends at once", "正在完成进行中的请求；再按一次 Ctrl-C 立即结束" }
+    upstream_unusable(name: &str, why: &str) { "upstream `{name}` cannot be asked: {why}", "上游 `{name}` 无法使用：{why}" }
     model_given_twice(name: &str) { "the model `{name}` is given twice", "模型 `{name}` 重复了" }
     key_shown_once(name: &str) { "this is the key `{name}`; it is shown this once and cannot be shown again", "这是 key `{name}`；仅显示这一次，之后无法再次查看" }
     no_keys() { "there are no keys; `qwenda keys create` makes one", "还没有 key；用 `qwenda keys create` 创建" }
@@ -307,6 +308,34 @@ pub fn bad_serve_settings(lang: Lang, error: &ConfigError) -> String {
             format!("{field} 至少为 {least}，不能是 {value}")
         }
         (Lang::Zh, ConfigError::File(what)) => format!("配置有误：{what}"),
+    }
+}
+
+/// What is wrong with the settings of an upstream.
+pub fn bad_upstream(lang: Lang, error: &UpstreamConfigError) -> String {
+    use UpstreamConfigError as Wrong;
+    match (lang, error) {
+        (Lang::En, error) => error.to_string(),
+        (Lang::Zh, Wrong::Missing { upstream, field }) => format!("上游 `{upstream}`：缺少 `{field}`"),
+        (Lang::Zh, Wrong::Twice { upstream }) => format!("有两个上游都叫 `{upstream}`"),
+        (Lang::Zh, Wrong::Url { upstream, field }) => format!(
+            "上游 `{upstream}`：`{field}` 应是 http://127.0.0.1:8000/v1 这样的地址，不带用户名、密码、查询参数或片段"
+        ),
+        (Lang::Zh, Wrong::Endpoint { upstream, endpoint }) => {
+            format!("上游 `{upstream}`：`base_url` 不应包含 `{endpoint}`，该部分会自动加上")
+        }
+        (Lang::Zh, Wrong::KeyTwice { upstream }) => {
+            format!("上游 `{upstream}`：`api_key` 和 `api_key_env` 只能写一个")
+        }
+        (Lang::Zh, Wrong::KeyUnset { upstream, variable }) => {
+            format!("上游 `{upstream}`：`api_key_env` 指定的环境变量 {variable} 未设置")
+        }
+        (Lang::Zh, Wrong::KeyUnusable { upstream }) => {
+            format!("上游 `{upstream}`：其 key 含有无法放入请求头的字符")
+        }
+        (Lang::Zh, Wrong::OutOfRange { upstream, field, least, most, value }) => {
+            format!("上游 `{upstream}`：`{field}` 的范围是 {least} 到 {most}，不能是 {value}")
+        }
     }
 }
 

@@ -29,20 +29,26 @@ const OPENAI_TOKENS_MAX: u32 = 16;
 pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequest) -> Result<Answer, ApiError> {
     let named = models::find(app, &request.model, Task::Complete)?;
     request.validate(ask.strictness)?;
-    request.validate_limits(Limits { output_tokens_max: named.card.context_tokens_max })?;
+    let forwards = named.card.abilities.forwards;
+    if !forwards {
+        request.validate_limits(Limits { output_tokens_max: named.card.context_tokens_max })?;
+    }
     if request.is_infill() && !named.card.abilities.infill {
         let message = format!("The model {} does not fill gaps in texts. - 'suffix'", named.asked);
         return Err(Invalid::of(Code::InvalidParameter, "suffix", message).into());
     }
     running(app)?;
 
-    if ask.strictness == Strictness::OpenAi && request.max_tokens.is_none() {
+    if ask.strictness == Strictness::OpenAi && !forwards && request.max_tokens.is_none() {
         request.max_tokens = Some(OPENAI_TOKENS_MAX.min(named.card.context_tokens_max));
     }
     let id = format!("cmpl-{}", ask.request_id);
     let choices = request.choices();
     let draft = Draft::new(choices, false, request.logprobs.is_some());
-    let ignored = support::without_effect(&request.rest).filter(|name| name != "best_of").collect();
+    let ignored = match forwards {
+        true => Vec::new(),
+        false => support::without_effect(&request.rest).filter(|name| name != "best_of").collect(),
+    };
     request.model.clone_from(&named.card.id);
     let meter = Meter::new(ask.admit(Task::Complete, &named.asked), app.totals.clone());
     let call = CompletionCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };

@@ -35,7 +35,10 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
     request.validate()?;
     running(app)?;
 
-    let ignored = support::without_effect(&request.rest).collect();
+    let ignored = match named.card.abilities.forwards {
+        true => Vec::new(),
+        false => support::without_effect(&request.rest).collect(),
+    };
     request.model.clone_from(&named.card.id);
     let asked = request.clone();
     let meter = Meter::new(ask.admit(Task::Rerank, &named.asked), app.totals.clone());

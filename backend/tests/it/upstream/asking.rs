@@ -34,17 +34,17 @@ pub(super) fn at(base_url: &str, settings: &str) -> Upstream {
         "name = \"fake\"\nbase_url = \"{base_url}\"\napi_key = \"{KEY}\"\n{settings}\nmodels = [{{id = \"ours\", \
          upstream = \"theirs\"}}, {{id = \"vectors\", embed = true, rerank = true}}]"
     );
-    let written: Written = toml::from_str(&text).unwrap();
-    let [config] = config::resolve(vec![written], &|_| None).unwrap().try_into().unwrap();
-    Upstream::new(config).unwrap()
+    let written: Written = toml::from_str(&text).expect("settings");
+    let [config] = config::resolve(vec![written], &|_| None).expect("settings").try_into().expect("one");
+    Upstream::new(config).expect("it needs no TLS")
 }
 
 pub(super) async fn start(upstream: &Upstream, fields: Value) -> Result<ChatStream, BackendError> {
     let mut request = json!({"model": "ours", "messages": [{"role": "user", "content": "hi"}]});
-    for (name, value) in fields.as_object().unwrap() {
+    for (name, value) in fields.as_object().expect("fields") {
         request[name] = value.clone();
     }
-    let request = serde_json::from_value(request).unwrap();
+    let request = serde_json::from_value(request).expect("a request");
     upstream.chat(ChatCall { request, request_id: "request".to_owned(), scope: String::new() }).await
 }
 

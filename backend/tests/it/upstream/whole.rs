@@ -8,18 +8,19 @@ use serde_json::{Value, json};
 use super::asking::{refused, upstream};
 
 fn request(value: Value) -> serde_json::Map<String, Value> {
-    value.as_object().unwrap().clone()
+    value.as_object().expect("an object").clone()
 }
 
 async fn embed(fake: &FakeUpstream, retries: u32) -> Result<Embedded, BackendError> {
-    let request = EmbeddingRequest::from_map(request(json!({"model": "vectors", "input": ["a", "b"]}))).unwrap();
+    let request =
+        EmbeddingRequest::from_map(request(json!({"model": "vectors", "input": ["a", "b"]}))).expect("a request");
     let call = EmbedCall { request, request_id: String::new(), scope: String::new() };
     upstream(fake, &format!("retries = {retries}")).embed(call).await
 }
 
 async fn rerank(fake: &FakeUpstream) -> Result<Ranked, BackendError> {
     let request = json!({"model": "vectors", "query": "q", "documents": ["a", "b"], "top_n": 1});
-    let request = RerankRequest::from_map(self::request(request)).unwrap();
+    let request = RerankRequest::from_map(self::request(request)).expect("a request");
     let call = RerankCall { request, request_id: String::new(), scope: String::new() };
     upstream(fake, "retries = 0").rerank(call).await
 }
