@@ -13,8 +13,9 @@ use crate::{
 
 /// Most texts of one request where the model's name sets no other bound.
 pub const ROWS_MAX: usize = 2048;
-/// Longest vector anyone may ask for; the model has a bound of its own.
-pub const DIMENSIONS_MAX: u32 = 1 << 16;
+/// Longest vector anyone may ask for; the model has a bound of its own. No model's are longer, and
+/// [`ROWS_MAX`] of them still fit into memory, written out.
+pub const DIMENSIONS_MAX: u32 = 4096;
 
 /// What both dialects ask for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

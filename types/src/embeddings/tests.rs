@@ -76,8 +76,9 @@ fn lengths_and_rows_are_those_of_the_model_s_name() {
         ("text-embedding-v2", 26, json!(null), Qwen, Some("it should not be larger than 25.")),
         ("text-embedding-v1", 1, json!(512), Qwen, Some("dimension 512 is invalid")),
         ("other", 2048, json!(7), Qwen, None),
-        ("other", 1, json!(0), Qwen, Some("Range of dimensions should be [1, 65536]")),
-        ("other", 1, json!(65537), Qwen, Some("Range of dimensions should be [1, 65536]")),
+        ("other", 2048, json!(4096), Qwen, None),
+        ("other", 1, json!(0), Qwen, Some("Range of dimensions should be [1, 4096]")),
+        ("other", 1, json!(4097), Qwen, Some("Range of dimensions should be [1, 4096]")),
         ("other", 1, json!("64"), Qwen, Some("'dimensions' must be Integer")),
     ] {
         let found = ask(model, rows, dimensions.clone(), strictness);

@@ -13,7 +13,7 @@ mod maker;
 mod record;
 mod store;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -28,6 +28,7 @@ use qwenda_types::{
     error::{ApiError, Code, Invalid},
     sse,
 };
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use self::{
@@ -36,6 +37,7 @@ use self::{
     store::{Entered, Print, Scope},
 };
 use super::{
+    coding,
     error::{Failure, REQUEST_ID},
     extract::{Authorized, read},
 };
@@ -149,6 +151,16 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Invalid> {
     }
 }
 
+/// A body as it is meant. Of a JSON object neither spaces counts nor the order of its fields, nor of theirs;
+/// further in an order may mean something, such as that of a schema's properties.
+fn meant(body: &[u8]) -> Cow<'_, [u8]> {
+    let json = coding::text(body).ok().and_then(|text| serde_json::from_str(text).ok());
+    let Some(Value::Object(mut fields)) = json else { return body.into() };
+    fields.sort_keys();
+    fields.values_mut().filter_map(Value::as_object_mut).for_each(Map::sort_keys);
+    Value::Object(fields).to_string().into_bytes().into()
+}
+
 /// What tells one request from another under the same key.
 fn print(parts: &Parts, dialect: Dialect, body: &[u8]) -> Print {
     let path = parts.uri.path();
@@ -162,7 +174,7 @@ fn print(parts: &Parts, dialect: Dialect, body: &[u8]) -> Print {
     part(parts.method.as_str().as_bytes());
     part(path.as_bytes());
     part(parts.uri.query().unwrap_or_default().as_bytes());
-    part(body);
+    part(&meant(body));
     if dialect == Dialect::Native {
         // Here headers say whether the answer is a stream.
         for name in ["x-dashscope-sse", "accept"] {

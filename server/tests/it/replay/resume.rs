@@ -129,6 +129,28 @@ async fn what_makes_no_difference_to_the_answer_makes_none_to_the_key() {
     let head = service.head("POST", Ask::compat().path, Some(coded.len()));
     let head = head.replace("Host", "Idempotency-Key: k\r\nContent-Encoding: gzip\r\nHost");
     assert_eq!(service.send(&head, &coded).await.body, first.body);
+
+    let spaced = r#"{ "stream":true, "messages" : [{"role":"user","content":"h\u0069"}],  "model":"qwen-scripted" }"#;
+    let spaced = Ask { body: format!("\u{feff}{spaced}\n"), ..Ask::compat() };
+    assert_eq!(spaced.reply(&service, "k", None).await.body, first.body);
+    assert_eq!(service.backend.calls().len(), 1);
+    let other = Ask { body: spaced.body.replace("h\\u0069", "h i"), ..spaced };
+    assert_eq!(other.reply(&service, "k", None).await.status, 409);
+}
+
+#[tokio::test]
+async fn the_order_of_a_native_request_s_parameters_makes_no_difference() {
+    let service = Service::start().await;
+    service.backend.answer(script(1));
+    let ask = |parameters: &str| {
+        let input = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+        let body = format!(r#"{{"model":"qwen-scripted","input":{input},"parameters":{parameters}}}"#);
+        Ask { body, ..Ask::native() }
+    };
+    let first = ask(r#"{"seed":1,"top_p":0.5}"#).reply(&service, "k", None).await;
+    let again = ask(r#"{"top_p": 0.5, "seed": 1}"#).reply(&service, "k", None).await;
+    assert_eq!((first.status, again.body), (200, first.body));
+    assert_eq!(ask(r#"{"top_p":0.5,"seed":2}"#).reply(&service, "k", None).await.status, 409);
     assert_eq!(service.backend.calls().len(), 1);
 }
 
