@@ -11,7 +11,9 @@ pub(crate) fn all() -> Result<(), String> {
     let suite = suite.to_str().ok_or("the path of the JSON Schema suite is not UTF-8")?;
     run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite)])?;
     // Last: the slowest, and it only says something when the rest holds.
-    clients::suite(&[])
+    clients::suite(&[])?;
+    // Python was found for the clients, or installed.
+    run::program("python3", &["benches/bfcl_rules.py"])
 }
 
 /// One crate, by folder: the quick loop.
