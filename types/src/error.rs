@@ -15,7 +15,7 @@ mod table;
 use crate::{Dialect, sse};
 
 pub use code::Code;
-pub use row::Row;
+pub use row::{Row, Words};
 pub use table::TABLE;
 
 /// A value of a request that cannot be served, found by a pure check.

@@ -2,9 +2,23 @@
 
 use super::{Row, TABLE};
 
-/// Everything that can go wrong, as a caller may tell it apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
+/// Writes the codes once, as an enum and as the list of all.
+macro_rules! codes {
+    ($($(#[$about:meta])+ $name:ident,)+) => {
+        /// Everything that can go wrong, as a caller may tell it apart.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$about])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+        }
+    };
+}
+
+codes! {
     /// A value out of its range, or of a wrong shape.
     InvalidParameter,
     /// A value the model cannot take.
@@ -159,10 +173,27 @@ pub enum Code {
     GatewayTimeout,
 }
 
+// A code without a row, or a row that does not say what to do in both languages, is not compiled.
+const _: () = {
+    let mut code = 0;
+    while code < Code::ALL.len() {
+        let (mut row, mut rows) = (0, 0);
+        while row < TABLE.len() {
+            if TABLE[row].id as usize == Code::ALL[code] as usize {
+                assert!(TABLE[row].is_whole(), "a row says what it means and what to do, in both languages");
+                rows += 1;
+            }
+            row += 1;
+        }
+        assert!(rows == 1, "every code has one row");
+        code += 1;
+    }
+};
+
 impl Code {
     /// The code's row.
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.id == self).expect("every code has a row; a test holds this")
+        TABLE.iter().find(|row| row.id == self).expect("every code has a row, or it were not compiled")
     }
 
     /// The code of this name in the native dialect. Of `InvalidFile.Format` the part before the dot

@@ -26,9 +26,18 @@ pub struct Row {
     pub native_message: Option<&'static str>,
     /// Whether the same request may succeed later; the header `x-should-retry` says so.
     pub retryable: bool,
-    /// What it means and what to do, in English.
+    /// What it means.
+    pub means: Words,
+    /// What a caller does about it.
+    pub advice: Words,
+}
+
+/// A text in both languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// In English.
     pub en: &'static str,
-    /// What it means and what to do, in Chinese.
+    /// In Simplified Chinese.
     pub zh: &'static str,
 }
 
@@ -78,8 +87,8 @@ pub(super) const fn request(
         message,
         native_message: None,
         retryable: false,
-        en: "",
-        zh: "",
+        means: Words { en: "", zh: "" },
+        advice: Words { en: "", zh: "" },
     }
 }
 
@@ -118,8 +127,20 @@ impl Row {
     }
 
     pub(super) const fn means(mut self, en: &'static str, zh: &'static str) -> Self {
-        self.en = en;
-        self.zh = zh;
+        self.means = Words { en, zh };
         self
+    }
+
+    pub(super) const fn advice(mut self, en: &'static str, zh: &'static str) -> Self {
+        self.advice = Words { en, zh };
+        self
+    }
+
+    /// Whether it says in both languages what it means and what to do.
+    pub(super) const fn is_whole(&self) -> bool {
+        !(self.means.en.is_empty()
+            || self.means.zh.is_empty()
+            || self.advice.en.is_empty()
+            || self.advice.zh.is_empty())
     }
 }

@@ -57,7 +57,9 @@ fn what_the_caller_did_wrong_is_not_worth_a_retry_and_what_broke_here_is() {
 #[test]
 fn every_row_says_what_it_means_in_both_languages() {
     for row in TABLE {
-        assert!(row.en.ends_with('.') && row.zh.ends_with('。'), "{:?}", row.id);
+        for words in [row.means, row.advice] {
+            assert!(words.en.ends_with('.') && words.zh.ends_with('。'), "{:?}", row.id);
+        }
         assert!(!row.message.is_empty() && !row.native.is_empty() && !row.code.is_empty(), "{:?}", row.id);
         assert!((400..600).contains(&row.status), "{:?}", row.id);
         assert!(row.kind == "invalid_request_error" || row.kind == row.code, "{:?}", row.id);
