@@ -56,14 +56,13 @@ impl FromRequestParts<Arc<App>> for Authorized {
         let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let caller = app.doorkeeper.recognise(header, app.clock.now_seconds()).await?;
         let request_id = RequestId::from_request_parts(parts, app).await?;
-        // Inside of a nested router the path has lost what it begins with.
         let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
         let strictness = strictness(app.config.strictness, path);
         Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0 }))
     }
 }
 
-/// What is spoken at a path. The native routes are not nested, so handlers see them whole.
+/// What is spoken at a path.
 pub(super) fn dialect(path: &str) -> Dialect {
     match path.strip_prefix(super::NATIVE) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Dialect::Native,

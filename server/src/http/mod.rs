@@ -7,12 +7,15 @@ mod completions;
 mod cors;
 mod crowd;
 mod dashscope;
+mod docs;
 mod embeddings;
 mod error;
 mod extract;
 mod health;
 mod ignored;
+mod language;
 mod models;
+mod openapi;
 mod replay;
 mod rerank;
 mod stream;
@@ -22,8 +25,10 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    handler::Handler,
+    http::Method,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
+    routing::{self, MethodFilter, MethodRouter},
 };
 use tower_http::compression::{
     CompressionLayer, Predicate,
@@ -41,32 +46,48 @@ const OPENAI: &str = "/v1/";
 // Below this a coding saves no packet.
 const COMPRESSED_BYTES_MIN: u16 = 1024;
 
-pub(crate) fn routes(app: Arc<App>) -> Router {
-    let compatible = || {
-        Router::new()
-            .route("/chat/completions", post(chat::create))
-            .route("/completions", post(completions::create))
-            .route("/embeddings", post(embeddings::create))
-            .route("/reranks", post(rerank::create))
-            .route("/rerank", post(rerank::create))
-            .route("/models", get(models::list))
-            .route("/models/{*id}", get(models::show))
+/// Every route. Paths are the router's own; the OpenAPI document has the same ones (a test holds this).
+fn table() -> Vec<Route> {
+    let compatible = |prefix: &str| {
+        vec![
+            post(prefix, "/chat/completions", chat::create).kept(),
+            post(prefix, "/completions", completions::create).kept(),
+            post(prefix, "/embeddings", embeddings::create).kept(),
+            post(prefix, "/reranks", rerank::create).kept(),
+            post(prefix, "/rerank", rerank::create).kept(),
+            get(prefix, "/models", models::list),
+            get(prefix, "/models/{*id}", models::show),
+        ]
     };
-    Router::new()
-        .nest("/v1", compatible())
-        .nest("/compatible-mode/v1", compatible())
-        .route("/compatible-api/v1/reranks", post(rerank::create))
-        .route("/api/v1/services/aigc/text-generation/generation", post(dashscope::generation::text))
-        .route("/api/v1/services/aigc/multimodal-generation/generation", post(dashscope::generation::multimodal))
-        .route("/api/v1/services/embeddings/text-embedding/text-embedding", post(dashscope::embeddings::create))
-        .route("/api/v1/services/rerank/text-rerank/text-rerank", post(dashscope::rerank::create))
-        // Answers of the routes above can be picked up again; those below are cheap, or a secret.
-        .route_layer(from_fn_with_state(app.clone(), replay::around))
-        .route("/api/v1/tokenizer", post(dashscope::tokenizer::create))
-        .route("/api/v1/tokens", post(dashscope::tokens::create))
-        .route("/api/v1/models", get(dashscope::models::list))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    let native = vec![
+        post(NATIVE, "/services/aigc/text-generation/generation", dashscope::generation::text).kept(),
+        post(NATIVE, "/services/aigc/multimodal-generation/generation", dashscope::generation::multimodal).kept(),
+        post(NATIVE, "/services/embeddings/text-embedding/text-embedding", dashscope::embeddings::create).kept(),
+        post(NATIVE, "/services/rerank/text-rerank/text-rerank", dashscope::rerank::create).kept(),
+        post(NATIVE, "/tokenizer", dashscope::tokenizer::create),
+        post(NATIVE, "/tokens", dashscope::tokens::create),
+        get(NATIVE, "/models", dashscope::models::list),
+    ];
+    let others = vec![
+        post("/compatible-api/v1", "/reranks", rerank::create).kept(),
+        get("", "/healthz", health::alive),
+        get("", "/readyz", health::ready),
+        get("", "/openapi.json", openapi::show),
+        get("", "/docs", docs::api),
+        get("", "/docs/errors", docs::error_page),
+        get("", "/docs/errors.json", docs::error_list),
+    ];
+    [compatible("/v1"), compatible("/compatible-mode/v1"), native, others].concat()
+}
+
+pub(crate) fn routes(app: Arc<App>) -> Router {
+    let (kept, plain): (Vec<_>, Vec<_>) = table().into_iter().partition(|route| route.kept);
+    let add = |router: Router<Arc<App>>, route: Route| router.route(&route.path, route.handler);
+    let kept = kept.into_iter().fold(Router::new(), add);
+    let kept = kept.route_layer(from_fn_with_state(app.clone(), replay::around));
+    plain
+        .into_iter()
+        .fold(kept, add)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         // From the inside out: an answer passes these in this order.
@@ -79,4 +100,34 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .layer(from_fn(error::around))
         .layer(from_fn_with_state(app.clone(), cors::around))
         .with_state(app)
+}
+
+/// A line of the table.
+#[derive(Clone)]
+struct Route {
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare the table with the OpenAPI document"))]
+    method: Method,
+    path: String,
+    handler: MethodRouter<Arc<App>>,
+    /// Whether its answer can be picked up again; the others are cheap, or a secret.
+    kept: bool,
+}
+
+impl Route {
+    fn kept(self) -> Self {
+        Self { kept: true, ..self }
+    }
+}
+
+fn get<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
+    route(Method::GET, format!("{prefix}{path}"), handler)
+}
+
+fn post<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
+    route(Method::POST, format!("{prefix}{path}"), handler)
+}
+
+fn route<T: 'static>(method: Method, path: String, handler: impl Handler<T, Arc<App>>) -> Route {
+    let filter = MethodFilter::try_from(method.clone()).expect("a verb of HTTP");
+    Route { method, path, handler: routing::on(filter, handler), kept: false }
 }

@@ -7,6 +7,7 @@ mod chat_stream;
 mod chat_whole;
 mod connections;
 mod cors;
+mod documentation;
 mod drain;
 mod endpoints;
 mod http2;

@@ -1,0 +1,222 @@
+//! One operation: what the parts say of it, and what all operations have alike.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::super::{NATIVE, language::Language};
+
+/// An operation as the parts have it. Texts are in one language already.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Operation {
+    pub(super) id: String,
+    pub(super) method: String,
+    /// Where it answers; all do the same.
+    pub(super) paths: Vec<String>,
+    tag: String,
+    summary: String,
+    description: String,
+    /// Names of parameters, of the query, the path or the headers.
+    #[serde(default)]
+    parameters: Vec<String>,
+    /// The schema of the body it takes.
+    request: Option<String>,
+    /// Bodies it takes, by name.
+    #[serde(default)]
+    examples: Map<String, Value>,
+    /// What it gives.
+    response: Answer,
+    /// What each event of a stream is, where it gives one.
+    events: Option<Events>,
+    /// Whether an answer can be picked up again.
+    #[serde(default)]
+    kept: bool,
+    /// Whether it wants no key.
+    #[serde(default)]
+    open: bool,
+    /// Statuses of errors besides those that every operation has.
+    #[serde(default)]
+    errors: Vec<u16>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    #[serde(default = "json_type")]
+    kind: String,
+    schema: Value,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Events {
+    description: String,
+    schema: Value,
+}
+
+fn json_type() -> String {
+    "application/json".to_owned()
+}
+
+impl Operation {
+    /// The operation at each of its paths.
+    pub(super) fn items(&self, language: Language) -> impl Iterator<Item = (String, Value)> {
+        self.paths.iter().enumerate().map(move |(place, path)| {
+            // Ids are of one path only.
+            let id = if place == 0 { self.id.clone() } else { format!("{}{}", self.id, place + 1) };
+            (path.clone(), self.item(id, path, language))
+        })
+    }
+
+    fn item(&self, id: String, path: &str, language: Language) -> Value {
+        let mut item = json!({
+            "operationId": id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "description": self.description,
+        });
+        let kept = ["IdempotencyKey", "LastEventId"].into_iter().filter(|_| self.kept);
+        let parameters: Vec<Value> =
+            self.parameters.iter().map(String::as_str).chain(kept).map(|name| reference("parameters", name)).collect();
+        if !parameters.is_empty() {
+            item["parameters"] = parameters.into();
+        }
+        if self.open {
+            item["security"] = json!([]);
+        }
+        if let Some(request) = &self.request {
+            let mut body = json!({"schema": reference("schemas", request)});
+            if !self.examples.is_empty() {
+                body["examples"] = Value::Object(self.examples.clone());
+            }
+            item["requestBody"] = json!({"required": true, "content": {"application/json": body}});
+        }
+        item["responses"] = self.responses(path, language);
+        item
+    }
+
+    fn responses(&self, path: &str, language: Language) -> Value {
+        let mut content = json!({self.response.kind.as_str(): {"schema": self.response.schema}});
+        if let Some(events) = &self.events {
+            content["text/event-stream"] = json!({
+                "schema": {"type": "string", "description": events.description},
+                "x-event": events.schema,
+            });
+        }
+        let mut headers = json!({"x-request-id": reference("headers", "RequestId")});
+        if self.request.is_some() && self.id != "tokenize" {
+            headers["x-qwenda-ignored-fields"] = reference("headers", "IgnoredFields");
+        }
+        if self.kept {
+            headers["x-qwenda-replayed"] = reference("headers", "Replayed");
+        }
+        let good = language.of("The answer.", "应答。");
+        let mut responses = Map::new();
+        responses.insert("200".to_owned(), json!({"description": good, "headers": headers, "content": content}));
+        for status in self.statuses() {
+            responses.insert(status.to_string(), failure(status, path, language));
+        }
+        responses.into()
+    }
+
+    /// The statuses of its errors, each once and in order.
+    fn statuses(&self) -> Vec<u16> {
+        let mut statuses = vec![429, 500];
+        statuses.extend(&self.errors);
+        if !self.open {
+            statuses.push(401);
+        }
+        if self.request.is_some() {
+            // What does not arrive, what no model can answer now, and what those behind us say.
+            statuses.extend([400, 403, 404, 408, 502, 503, 504]);
+        }
+        if self.kept {
+            statuses.push(409);
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        statuses
+    }
+}
+
+/// An error of this status, in the shape of the path's dialect.
+fn failure(status: u16, path: &str, language: Language) -> Value {
+    let schema = if path.starts_with(NATIVE) { "NativeError" } else { "Error" };
+    let mut headers = json!({
+        "x-request-id": reference("headers", "RequestId"),
+        "x-should-retry": reference("headers", "ShouldRetry"),
+    });
+    if matches!(status, 429 | 503) {
+        headers["retry-after"] = reference("headers", "RetryAfter");
+        headers["retry-after-ms"] = reference("headers", "RetryAfterMs");
+    }
+    json!({
+        "description": meaning(status, language),
+        "headers": headers,
+        "content": {"application/json": {"schema": reference("schemas", schema)}},
+    })
+}
+
+fn meaning(status: u16, language: Language) -> &'static str {
+    let (en, zh) = match status {
+        400 => ("The request is wrong; the message names the field.", "请求有误，错误信息会指出字段。"),
+        401 => ("The key is missing, wrong, revoked or past its time.", "密钥缺失、错误、已吊销或已过期。"),
+        403 => ("This key, or this kind of call, is not allowed.", "该密钥或该调用方式不被允许。"),
+        404 => ("No such model.", "没有该模型。"),
+        408 => ("The request took too long to arrive.", "请求发送超时。"),
+        409 => ("The `Idempotency-Key` was used for another request.", "该 `Idempotency-Key` 已用于其他请求。"),
+        429 => ("Too many requests; wait as long as `retry-after` says.", "请求过多，请按 `retry-after` 等待。"),
+        502 => ("An upstream gave no valid answer.", "上游服务应答无效。"),
+        503 => ("Not ready, or being stopped.", "尚未就绪或正在停止。"),
+        504 => ("An upstream did not answer in time.", "上游服务应答超时。"),
+        _ => ("Something broke here.", "服务内部错误。"),
+    };
+    language.of(en, zh)
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+/// Headers of answers.
+pub(super) fn headers(language: Language) -> Value {
+    let header = |required: bool, schema: Value, en: &str, zh: &str| json!({"required": required, "description": language.of(en, zh), "schema": schema});
+    json!({
+        "RequestId": header(
+            true,
+            json!({"type": "string", "format": "uuid"}),
+            "The request's id; errors and native bodies repeat it, and the operator finds it in the log.",
+            "请求的 id；错误与原生应答中也会重复，管理员可据此在日志中查找。",
+        ),
+        "IgnoredFields": header(
+            false,
+            json!({"type": "string"}),
+            "Fields of the request that changed nothing, separated by commas, so that a typo can be found.",
+            "请求中未起作用的字段，以逗号分隔，便于发现拼写错误。",
+        ),
+        "Replayed": header(
+            false,
+            json!({"type": "string", "const": "true"}),
+            "The answer was made for an earlier request with this `Idempotency-Key`.",
+            "该应答是为此前带有相同 `Idempotency-Key` 的请求生成的。",
+        ),
+        "ShouldRetry": header(
+            true,
+            json!({"type": "string", "enum": ["true", "false"]}),
+            "Whether the same request may succeed later.",
+            "同一请求稍后重试是否可能成功。",
+        ),
+        "RetryAfter": header(
+            false,
+            json!({"type": "integer", "minimum": 1}),
+            "When to try again, in seconds.",
+            "多少秒后重试。",
+        ),
+        "RetryAfterMs": header(
+            false,
+            json!({"type": "integer", "minimum": 0}),
+            "When to try again, in milliseconds.",
+            "多少毫秒后重试。",
+        ),
+    })
+}
