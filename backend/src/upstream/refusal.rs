@@ -12,8 +12,8 @@ use crate::BackendError;
 
 /// Longest name of an error that the log repeats.
 const NAME_CHARS_MAX: usize = 60;
-const NOT_ADMITTED: &str = "The service behind this model does not admit this server. Its operator has to put that \
-                            right; trying again does not help.";
+const NOT_ADMITTED: &str =
+    "The service behind this model does not admit this server. Its operator has to put that right.";
 
 /// Why one attempt brought no answer.
 #[derive(Debug)]

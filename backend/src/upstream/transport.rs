@@ -1,10 +1,10 @@
 //! Requests to one upstream: sent, sent again, read to their end.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
-    Client, Response,
+    Client, Response, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
     redirect,
 };
@@ -57,6 +57,10 @@ impl Transport {
         if config.base_url.starts_with("http://") && config.rerank_url.starts_with("http://") {
             // The system's certificates are neither needed nor, on a bare machine, there.
             client = client.tls_certs_only([]);
+        }
+        if is_here(&config.base_url) && is_here(&config.rerank_url) {
+            // No proxy of the environment leads back to this machine.
+            client = client.no_proxy();
         }
         let client =
             client.build().map_err(|error| UpstreamError { name: config.name.clone(), why: reason(&error) })?;
@@ -200,6 +204,13 @@ pub(super) async fn read(transport: &Transport, mut response: Response, bytes_ma
     }
 }
 
+/// Whether an address is one of this machine.
+fn is_here(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 /// The innermost cause: the outer ones only repeat the address.
 fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
@@ -212,4 +223,19 @@ fn reason(error: &reqwest::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_here;
+
+    #[test]
+    fn this_machine_has_several_names() {
+        for url in ["http://127.0.0.1:8000/v1", "http://127.9.9.9/v1", "http://[::1]:8000/v1", "http://localhost/v1"] {
+            assert!(is_here(url), "{url}");
+        }
+        for url in ["http://10.0.0.1/v1", "https://localhost.example/v1", "http://[2001:db8::1]/v1", "here"] {
+            assert!(!is_here(url), "{url}");
+        }
+    }
 }

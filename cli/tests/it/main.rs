@@ -19,3 +19,5 @@ mod serve;
 #[cfg(unix)]
 mod terminal;
 mod tokens;
+#[cfg(unix)]
+mod upstreams;

@@ -35,6 +35,11 @@ impl Service {
         Self { child, stderr, address, said_before }
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Sends a request and returns the whole of what comes back.
     pub fn request(&self, method: &str, path: &str, key: &str, body: &str) -> (u16, String) {
         let mut socket = self.send(method, path, key, body);

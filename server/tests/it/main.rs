@@ -21,3 +21,4 @@ mod service;
 mod strictness;
 mod temporary;
 mod tools;
+mod upstream;

@@ -1,7 +1,8 @@
 //! A server to talk to, and a small HTTP client that shows the bytes as they are.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
 
+use qwenda_backend::Backend;
 use qwenda_server::{Clock, ServeConfig, Server, Totals, keys};
 use qwenda_testkit::{FakeClock, Scripted};
 use serde_json::{Value, json};
@@ -37,6 +38,15 @@ impl Service {
     }
 
     pub(crate) async fn serving(backend: Scripted, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::answering(Arc::new(backend.clone()), backend, change).await
+    }
+
+    /// With another backend than a scripted one, which then is none that is asked.
+    pub(crate) async fn answering(
+        answers: Arc<dyn Backend>,
+        backend: Scripted,
+        change: impl FnOnce(&mut ServeConfig),
+    ) -> Self {
         crate::logs::listen();
         let dir = tempfile::tempdir().unwrap();
         let (key, _) = keys::create(dir.path(), "test").await.unwrap();
@@ -45,7 +55,7 @@ impl Service {
         let clock = FakeClock::at(NOW * 1000);
         let shown = clock.clone();
         let shown = Clock::from_fn(move || shown.now_ms());
-        let server = Server::bind_with_clock(config, std::sync::Arc::new(backend.clone()), shown).await.unwrap();
+        let server = Server::bind_with_clock(config, answers, shown).await.unwrap();
         let (addr, totals) = (server.addr(), server.totals());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run(async {
