@@ -13,6 +13,44 @@ pub(super) enum Wrap {
     Brace,
 }
 
+/// Most marks around one call: a fence, a tag, a list, a doubled brace.
+const WRAPS_MAX: usize = 4;
+
+/// What has been opened and not closed around calls, the innermost last.
+#[derive(Default)]
+pub(super) struct Wraps(Vec<Wrap>);
+
+impl Wraps {
+    /// Whether one more may be opened.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.len() < WRAPS_MAX
+    }
+
+    pub(super) fn contains(&self, wrap: Wrap) -> bool {
+        self.0.contains(&wrap)
+    }
+
+    /// Whether `wrap` may be opened where no other of its kind is open.
+    pub(super) fn takes(&self, wrap: Wrap) -> bool {
+        self.has_room() && !self.contains(wrap)
+    }
+
+    pub(super) fn open(&mut self, wrap: Wrap) {
+        self.0.push(wrap);
+    }
+
+    /// Closes the innermost `wrap` with all that is in it; false if none is open.
+    pub(super) fn close(&mut self, wrap: Wrap) -> bool {
+        let Some(at) = self.0.iter().rposition(|open| *open == wrap) else { return false };
+        self.0.truncate(at);
+        true
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// What begins with `<` or a backtick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {

@@ -8,27 +8,9 @@ use super::{
     marks::{self, Mark, Wrap, Wraps},
     object::CallObject,
     say,
+    state::State,
     xml::Function,
 };
-
-/// What the parser is in the middle of.
-enum State {
-    Text,
-    /// `held` ends in what may become a mark that begins at `from`, behind a call or not.
-    Mark {
-        from: usize,
-        behind: bool,
-    },
-    /// Behind the backticks of a fence, on their line.
-    Label {
-        len: usize,
-    },
-    /// Behind a mark that opens; a call or another such mark must follow.
-    Body,
-    Call(Reader),
-    /// Behind a call, or a mark behind one.
-    Between,
-}
 
 /// Reads one choice's answer.
 pub(crate) struct Parser {
@@ -126,13 +108,12 @@ impl Parser {
         if c.is_ascii_whitespace() {
             return self.blank.push(c);
         }
-        let line_begins = self.last.is_none() || self.blank.contains('\n');
         // Chinese has no blank before what follows.
         let word_begins = !self.blank.is_empty() || self.last.is_none_or(|last| last == ':' || !last.is_ascii());
         self.state = match c {
             '<' => State::Mark { from: 0, behind: false },
-            '`' if line_begins => State::Mark { from: 0, behind: false },
-            '{' if word_begins => object(),
+            '`' if word_begins || self.line_begins() => State::Mark { from: 0, behind: false },
+            '{' if word_begins => State::object(),
             '[' if word_begins => {
                 self.open.open(Wrap::List);
                 State::Body
@@ -145,6 +126,11 @@ impl Parser {
             }
         };
         self.held.push(c);
+    }
+
+    /// Whether nothing but blanks stands on the line.
+    fn line_begins(&self) -> bool {
+        self.last.is_none() || self.blank.contains('\n')
     }
 
     fn mark(&mut self, c: char, from: usize, behind: bool, out: &mut Vec<Piece>) -> bool {
@@ -183,6 +169,7 @@ impl Parser {
                 self.state = State::Body;
                 return self.body(c);
             }
+            ' ' if len == 0 && !self.line_begins() => return false,
             'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '+' | ' ' | '\r' if len < LABEL_MAX => {
                 self.held.push(c);
                 self.state = State::Label { len: len + 1 };
@@ -196,7 +183,7 @@ impl Parser {
         match c {
             _ if c.is_ascii_whitespace() => {}
             '<' | '`' => self.state = State::Mark { from: self.held.len(), behind: false },
-            '{' => self.state = object(),
+            '{' => self.state = State::object(),
             '[' if self.open.takes(Wrap::List) => self.open.open(Wrap::List),
             _ => return false,
         }
@@ -211,7 +198,7 @@ impl Parser {
             ']' => return self.open.close(Wrap::List),
             '}' => return self.open.close(Wrap::Brace),
             '<' | '`' => State::Mark { from: 0, behind: true },
-            '{' => object(),
+            '{' => State::object(),
             '[' if self.open.has_room() => {
                 self.open.open(Wrap::List);
                 State::Body
@@ -280,15 +267,12 @@ impl Parser {
             self.blank.clear();
             self.last = None;
         } else if let Some(last) = held.chars().next_back() {
+            // Three backticks within a line may be nothing but that.
+            let fenced = held.starts_with(marks::FENCE) && (self.line_begins() || held.contains('\n'));
             say(out, &std::mem::take(&mut self.blank));
             say(out, &held);
-            self.fenced |= held.starts_with(marks::FENCE);
+            self.fenced |= fenced;
             self.last = Some(last);
         }
     }
-}
-
-/// Reads an object whose brace has come.
-fn object() -> State {
-    State::Call(Reader::Json(CallObject::new()))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Fed, Menu, Piece, argue, fits};
+use super::{Fed, Menu, Piece, argue, fits, held::Held};
 
 const PARAMETER: &str = "<parameter=";
 const PARAMETER_END: &str = "</parameter>";
@@ -55,10 +55,12 @@ impl Function {
     }
 
     /// Reads the last character of `held`.
-    pub(super) fn feed(&mut self, held: &str, menu: &Menu, out: &mut Vec<Piece>) -> Fed {
+    pub(super) fn feed(&mut self, held: &Held, menu: &Menu, out: &mut Vec<Piece>) -> Fed {
+        let Some(c) = held.last() else { return Fed::Refused };
         match self.state {
+            State::Name | State::Key if c != '>' => return self.short(held, c),
             State::Name => {
-                let Some(name) = held[self.from..].strip_suffix('>') else { return self.short(held) };
+                let name = held.get(self.from..held.len() - 1);
                 if menu.find(name).is_none() {
                     return Fed::Refused;
                 }
@@ -70,27 +72,20 @@ impl Function {
                 }
             }
             State::Key => {
-                let Some(key) = held[self.from..].strip_suffix('>') else { return self.short(held) };
-                key.clone_into(&mut self.key);
+                held.get(self.from..held.len() - 1).clone_into(&mut self.key);
                 self.from = held.len();
                 self.state = State::Value;
             }
-            State::Gap => {
-                if held.ends_with(|c: char| c.is_ascii_whitespace()) && self.from + 1 == held.len() {
-                    self.from = held.len();
-                    return Fed::More;
-                }
-                return self.tag(held, self.from, out);
-            }
+            State::Gap if c.is_ascii_whitespace() && self.from + 1 == held.len() => self.from = held.len(),
+            State::Gap => return self.tag(held, self.from, out),
             State::Value => self.value(held),
+            State::Ended { end, next } if c.is_ascii_whitespace() && next + 1 == held.len() => {
+                self.state = State::Ended { end, next: held.len() };
+            }
             State::Ended { end, next } => {
-                if held.ends_with(|c: char| c.is_ascii_whitespace()) && next + 1 == held.len() {
-                    self.state = State::Ended { end, next: held.len() };
-                    return Fed::More;
-                }
-                let tag = &held[next..];
+                let tag = held.behind(next);
                 if tag == PARAMETER || tag == FUNCTION_END {
-                    self.argument(&held[self.from..end], menu, out);
+                    self.argument(held.get(self.from..end), menu, out);
                     return self.tag(held, next, out);
                 }
                 // A value may contain what ends values.
@@ -109,20 +104,20 @@ impl Function {
     }
 
     /// A name that has not ended.
-    fn short(&self, held: &str) -> Fed {
-        let long = held.len() - self.from > NAME_MAX || held.ends_with(['\n', '<']);
+    fn short(&self, held: &Held, c: char) -> Fed {
+        let long = held.len() - self.from > NAME_MAX || matches!(c, '\n' | '<');
         if long { Fed::Refused } else { Fed::More }
     }
 
-    fn value(&mut self, held: &str) {
-        if held[self.from..].ends_with(PARAMETER_END) {
+    fn value(&mut self, held: &Held) {
+        if held.ends_in(self.from, PARAMETER_END) {
             self.state = State::Ended { end: held.len() - PARAMETER_END.len(), next: held.len() };
         }
     }
 
     /// What stands at `from`, where a parameter or the end must follow.
-    fn tag(&mut self, held: &str, from: usize, out: &mut Vec<Piece>) -> Fed {
-        match &held[from..] {
+    fn tag(&mut self, held: &Held, from: usize, out: &mut Vec<Piece>) -> Fed {
+        match held.behind(from) {
             PARAMETER => {
                 self.from = held.len();
                 self.state = State::Key;

@@ -30,6 +30,8 @@ pub(super) const HERMES: &[Case] = &[
 pub(super) const OTHERS: &[Case] = &[
     ("```json\n{\"name\": \"weather\", \"arguments\": {\"city\": \"a\"}}\n```", "⟦weather|{\"city\": \"a\"}⟧"),
     ("Sure:\n```\n{\n  \"name\": \"now\",\n  \"arguments\": {}\n}\n```\nWell?", "Sure:⟦now|{}⟧Well?"),
+    ("好的：```json\n{\"name\": \"now\", \"arguments\": {}}\n```", "好的：⟦now|{}⟧"),
+    ("So: ``` or\n```json\n{\"name\": \"now\", \"arguments\": {}}\n```", "So: ``` or⟦now|{}⟧"),
     ("{\"name\": \"weather\", \"parameters\": {\"city\": \"a\"}}", "⟦weather|{\"city\": \"a\"}⟧"),
     ("好的。{\"name\": \"now\", \"arguments\": {}}", "好的。⟦now|{}⟧"),
     ("<tools>\n{\"name\": \"now\", \"arguments\": {}}\n</tools>", "⟦now|{}⟧"),

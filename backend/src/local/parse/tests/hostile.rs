@@ -127,16 +127,13 @@ fn marks_within_marks_are_one_call_or_text() {
         ("<tool_call>\n```json\n[", "]\n```\n</tool_call>"),
         ("<tools><tool_call><function_call><json>", "</json></function_call></tool_call></tools>"),
         ("```\n[", ""),
-        ("[", "\n```"),
     ] {
         let answer = format!("{before}{call}{behind}");
-        let wanted = if (before, behind) == ("[", "\n```") { "⟦now|{}⟧\n```" } else { "⟦now|{}⟧" };
-        assert_eq!(read(&auto(), [answer.as_str()]), wanted, "{answer}");
+        assert_eq!(read(&auto(), [answer.as_str()]), "⟦now|{}⟧", "{answer}");
     }
-    // The bare call behind marks that nobody writes is found; they are text.
-    let answer = format!("<json><json><json><json><json>{call}");
-    assert!(!read(&auto(), [answer.as_str()]).is_empty());
+    // Marks that nobody puts around each other are text; the call behind them is one.
     let answer = format!("```json\n```json\n{call}\n```\n```");
-    let came = read(&auto(), [answer.as_str()]);
-    assert!(came.starts_with("```json"), "{came}");
+    assert_eq!(read(&auto(), [answer.as_str()]), "```json\n```json⟦now|{}⟧```\n```");
+    let answer = format!("<json><xml><tool><tools><json>{call}");
+    assert_eq!(read(&auto(), [answer.as_str()]), answer);
 }
