@@ -128,7 +128,7 @@ fn run(engine: &Engine, prompt: &[u32], sequences: usize, tokens: u32) -> Result
                     Event::Finished { completion_tokens, .. } => {
                         return Err(format!("{completion_tokens} tokens came, not {tokens}").into());
                     }
-                    Event::Failed(why) => return Err(why.into()),
+                    Event::TooComplex(why) | Event::Failed(why) => return Err(why.into()),
                 }
             }
             Err("the engine ended without an answer".into())

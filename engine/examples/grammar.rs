@@ -99,7 +99,7 @@ fn run(engine: &Engine, grammar: Option<&Grammar>, tokens: u32) -> Result<Done, 
             Event::Finished { completion_tokens, timings, .. } => {
                 return Ok(Done { tokens: completion_tokens - 1, decode_us: timings.decode_us });
             }
-            Event::Failed(why) => return Err(why.into()),
+            Event::TooComplex(why) | Event::Failed(why) => return Err(why.into()),
             Event::Started { .. } | Event::Token { .. } => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What comes out of the engine: the [`Event`]s of a request, and the [`Sink`] they go into.
 
-/// What happens to a request, in order: one `Started`, any number of `Token`, then `Finished` or
-/// `Failed`.
+/// What happens to a request, in order: one `Started`, any number of `Token`, then `Finished`,
+/// `TooComplex` or `Failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The sequence was given room; its prompt is computed next.
@@ -39,6 +39,9 @@ pub enum Event {
         /// How long the phases took.
         timings: Timings,
     },
+    /// The completion was broken off, because its grammar has outgrown what one may take. That shows
+    /// only on the way, and whoever wrote the grammar can help it; the text says what grew.
+    TooComplex(String),
     /// The completion was broken off; the text says why.
     Failed(String),
 }

@@ -44,7 +44,7 @@ pub(crate) struct Buffers {
 /// Why a completion is broken off.
 pub(crate) enum Failure {
     NotFinite,
-    Grammar(String),
+    Grammar(Broken),
 }
 
 impl From<NotFinite> for Failure {
@@ -54,8 +54,8 @@ impl From<NotFinite> for Failure {
 }
 
 impl From<Broken> for Failure {
-    fn from(Broken(why): Broken) -> Self {
-        Self::Grammar(why)
+    fn from(broken: Broken) -> Self {
+        Self::Grammar(broken)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     cache::{Cache, Held},
     engine::{Job, Task},
     generate::{Buffers, Failure, Generate},
+    grammar::Broken,
     model::Model,
     probe::{Lane, Next},
     scheduler::{Text, View},
@@ -225,11 +226,11 @@ impl Sequence {
                     Outcome::Ended
                 }
                 Err(failure) => {
-                    let why = match failure {
-                        Failure::NotFinite => NOT_FINITE.to_owned(),
-                        Failure::Grammar(why) => format!("the grammar cannot go on: {why}"),
-                    };
-                    self.fail(&why);
+                    generate.sink.event(match failure {
+                        Failure::NotFinite => Event::Failed(NOT_FINITE.to_owned()),
+                        Failure::Grammar(Broken::TooComplex(why)) => Event::TooComplex(why),
+                        Failure::Grammar(Broken::Bug(why)) => Event::Failed(format!("the grammar cannot go on: {why}")),
+                    });
                     Outcome::Ended
                 }
             },

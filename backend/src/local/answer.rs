@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     Loaded,
+    format::too_complex,
     parse::{Parser, Piece},
 };
 use crate::{BackendError, ChatEvent, Counts, Timings, TokenLogprob};
@@ -78,7 +79,9 @@ impl Sink for ToAnswer {
                 }
                 self.tell(Told::Event(event));
             }
-            Event::Started { .. } | Event::Token { .. } | Event::Failed(_) => self.tell(Told::Event(event)),
+            Event::Started { .. } | Event::Token { .. } | Event::TooComplex(_) | Event::Failed(_) => {
+                self.tell(Told::Event(event));
+            }
         }
     }
 
@@ -179,6 +182,7 @@ impl Answer {
                 };
                 self.ready.push_back(ChatEvent::Finished { choice, reason });
             }
+            Event::TooComplex(why) => return Err(too_complex(&why)),
             Event::Failed(why) => return Err(BackendError::Internal(why)),
         }
         Ok(())

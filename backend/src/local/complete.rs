@@ -16,7 +16,9 @@ use tokio::{
 };
 
 pub(super) use self::prompts::Markers;
-use super::{Loaded, answer::token_logprob, blocking, chat::ANSWER_TOKENS_DEFAULT, sampling::Wanted, scope};
+use super::{
+    Loaded, answer::token_logprob, blocking, chat::ANSWER_TOKENS_DEFAULT, format::too_complex, sampling::Wanted, scope,
+};
 use crate::{BackendError, ChatEvent, ChatStream, CompletionCall, Counts, Timings};
 
 /// Most choices of one request that the engine has at once.
@@ -235,6 +237,7 @@ impl Running {
                 };
                 self.ready.push_back(ChatEvent::Finished { choice, reason });
             }
+            Event::TooComplex(why) => return Err(too_complex(&why)),
             Event::Failed(why) => return Err(BackendError::Internal(why)),
         }
         Ok(())

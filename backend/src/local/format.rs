@@ -63,6 +63,15 @@ pub(super) fn blame(field: &str, error: &GrammarError) -> BackendError {
     Invalid::parameter(field, format!("{error} - '{field}'")).into()
 }
 
+/// So is one that grows beyond all bounds while an answer is held to it.
+pub(super) fn too_complex(why: &str) -> BackendError {
+    let message = format!(
+        "the answer cannot be held any longer to its form, which has become too complex ({why}); make the schema \
+         simpler - 'response_format', or the parameters of 'tools'"
+    );
+    Invalid::parameter("response_format", message).into()
+}
+
 /// How deep objects in objects are closed.
 const CLOSED_DEPTH: u32 = 16;
 

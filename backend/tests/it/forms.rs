@@ -1,8 +1,11 @@
 //! Answers that are held to a form.
 
+use std::pin::pin;
+
+use futures_util::StreamExt;
 use qwenda_backend::{
     BackendError,
-    local::{Local, LocalModel, LocalOptions},
+    local::{Local, LocalModel, LocalOptions, inspect::Inspector},
 };
 use qwenda_testkit::TinyModel;
 use qwenda_types::{
@@ -11,7 +14,7 @@ use qwenda_types::{
 };
 use serde_json::{Value, json};
 
-use crate::asking::{Tiny, ask, refused, request};
+use crate::asking::{Tiny, ask, refused, request, start};
 
 fn roomy() -> Tiny {
     Tiny::of(&TinyModel { context: 2_048, ..TinyModel::qwen2() }, LocalOptions::default())
@@ -63,6 +66,33 @@ async fn a_keyword_that_cannot_be_enforced_is_named() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_form_that_becomes_too_complex_on_the_way_is_the_callers_to_change() {
+    let tiny = roomy();
+    // Each branch allows any other name too, and all of that is told apart only where a name begins.
+    let branch = |name: String| json!({"type": "object", "properties": {name: {"type": "string"}}});
+    let group = |of: &dyn Fn(u32) -> Value| json!({"anyOf": (0..11).map(of).collect::<Vec<_>>()});
+    let asked = group(&|a| group(&|b| group(&|c| branch(format!("name {a} {b} {c}")))));
+    let mut asked = json!({"response_format": schema(&asked), "temperature": 0, "frequency_penalty": 2});
+    // The answer begins like the names: {"na
+    let inspector = Inspector::open(&tiny.file().path).unwrap();
+    for (letter, bias) in [("{", 40), ("\"", 50), ("n", 61), ("a", 60)] {
+        asked["logit_bias"][inspector.ids(letter)[0].to_string()] = json!(bias);
+    }
+    let asked = request(asked);
+    let answered = start(&tiny.local, asked).await.expect("it is taken");
+    let broken = answered.filter_map(async |event| event.err());
+    match pin!(broken).next().await.expect("nobody can hold an answer to that") {
+        BackendError::Invalid(Invalid { field, message, .. }) => {
+            assert_eq!(field, "response_format");
+            assert!(message.contains("too complex"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // What runs beside it and after it does not mind.
+    assert_eq!(tiny.ask(request(json!({"max_tokens": 5}))).await.reasons[0], Some(Length));
 }
 
 #[tokio::test]

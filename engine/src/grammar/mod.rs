@@ -90,7 +90,7 @@ impl Grammar {
             }
             match state.accept(id) {
                 Ok(ended) => stopped = ended,
-                Err(Broken(_)) => return false,
+                Err(Broken::TooComplex(_) | Broken::Bug(_)) => return false,
             }
         }
         stopped || model.info().eos.iter().any(|&id| state.allows(id))

@@ -2,9 +2,14 @@
 
 use llguidance::{Matcher, toktrie::SimpleVob};
 
-/// The grammar cannot go on; a bug, or a state beyond the limits.
+/// The grammar cannot go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Broken(pub(crate) String);
+pub(crate) enum Broken {
+    /// It has grown beyond the limits.
+    TooComplex(String),
+    /// There is a bug.
+    Bug(String),
+}
 
 /// Which tokens may come next: a bit for each.
 #[derive(Debug)]
@@ -76,5 +81,8 @@ impl Mask {
 
 /// The first line; a backtrace may follow it.
 fn broken(why: &str) -> Broken {
-    Broken(why.lines().next().unwrap_or_default().to_owned())
+    let first = why.lines().next().unwrap_or_default().to_owned();
+    // So the library names what stops its parts for being too complex.
+    let limited = ["lexer error: ", "parser error: "].iter().any(|part| first.starts_with(part));
+    if limited { Broken::TooComplex(first) } else { Broken::Bug(first) }
 }

@@ -226,6 +226,20 @@ fn hostile_schemas_are_compiled_or_refused_at_once() {
 }
 
 #[test]
+fn a_grammar_that_outgrows_its_limits_on_the_way_says_so() {
+    let model = model();
+    // Each branch allows any name but its own, and all of that is told apart only where a name begins.
+    let branch = |name: String| json!({ "type": "object", "properties": { name: { "type": "string" } } });
+    let group = |of: &dyn Fn(u32) -> Value| json!({ "anyOf": (0..11).map(of).collect::<Vec<_>>() });
+    let schema = group(&|a| group(&|b| group(&|c| branch(format!("name {a} {b} {c}")))));
+    let grammar = Grammar::json_schema(&model, &schema).unwrap();
+    let mut state = grammar.start();
+    let ids = model.tokenizer().encode(r#"{"name 1 2 3":"x","y":{"z":1}}"#, Specials::Parse);
+    let broken = ids.iter().find_map(|&id| state.mask().and_then(|_| state.accept(id)).err());
+    assert!(matches!(broken, Some(Broken::TooComplex(_))), "{broken:?}");
+}
+
+#[test]
 fn hostile_lark_is_compiled_or_refused_at_once() {
     let model = model();
     model.vocabulary().unwrap();

@@ -110,7 +110,7 @@ pub(crate) fn collect(events: impl IntoIterator<Item = Event>) -> Completion {
                 all.reasoning_tokens = reasoning_tokens;
                 all.end = Ok(reason);
             }
-            Event::Failed(why) => all.end = Err(why),
+            Event::TooComplex(why) | Event::Failed(why) => all.end = Err(why),
         }
     }
     all
