@@ -45,6 +45,7 @@ pub struct Reply {
     body: Vec<u8>,
     framing: Framing,
     cut: Option<usize>,
+    raw: Option<Vec<u8>>,
     hangs: bool,
 }
 
@@ -57,13 +58,18 @@ impl Reply {
     /// A body of any kind.
     pub fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type".to_owned(), kind.to_owned())];
-        Self { status, headers, body: body.into(), framing: Framing::Length, cut: None, hangs: false }
+        Self { status, headers, body: body.into(), framing: Framing::Length, cut: None, raw: None, hangs: false }
     }
 
     /// A stream of events with this data, each one line.
     pub fn events(events: &[&str]) -> Self {
         let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
         Self::new(200, "text/event-stream", body).framed(Framing::Chunked)
+    }
+
+    /// These bytes, whatever they are.
+    pub fn raw(bytes: Vec<u8>) -> Self {
+        Self { raw: Some(bytes), ..Self::new(200, "", "") }
     }
 
     /// Tells the end of the body in this way.
@@ -96,6 +102,9 @@ impl Reply {
 
     /// What is sent, to the byte.
     pub fn bytes(&self) -> Vec<u8> {
+        if let Some(bytes) = &self.raw {
+            return bytes.clone();
+        }
         let mut head = format!("HTTP/1.1 {} -\r\nconnection: close\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     refusal::Fault,
-    transport::{Sending, read},
+    transport::{ANSWER_BYTES_MAX, Sending, read},
 };
 
 /// Longest JSON answer that is read where events were asked for.
@@ -34,6 +34,8 @@ pub(super) struct Reader {
     response: Option<Response>,
     decoder: Decoder,
     events: VecDeque<Event>,
+    /// What has come so far.
+    bytes: usize,
 }
 
 impl Reader {
@@ -43,7 +45,7 @@ impl Reader {
         if kind.trim_start().to_ascii_lowercase().starts_with("application/json") {
             return Err(no_stream(sending, response).await);
         }
-        Ok(Self { response: Some(response), decoder: Decoder::default(), events: VecDeque::new() })
+        Ok(Self { response: Some(response), decoder: Decoder::default(), events: VecDeque::new(), bytes: 0 })
     }
 
     pub(super) async fn next(&mut self, sending: &Sending) -> Result<Frame, Fault> {
@@ -64,10 +66,17 @@ impl Reader {
             match timeout(transport.idle_timeout, response.chunk()).await {
                 Err(_) => return Err(transport.silent()),
                 Ok(Err(error)) => return Err(transport.fault(error)),
-                Ok(Ok(Some(bytes))) => match self.decoder.push(&bytes) {
-                    Ok(events) => self.events.extend(events),
-                    Err(long) => return Err(Fault::malformed(format!("upstream `{}`: {long}", transport.name))),
-                },
+                Ok(Ok(Some(bytes))) => {
+                    self.bytes += bytes.len();
+                    if self.bytes > ANSWER_BYTES_MAX {
+                        let why = format!("upstream `{}` answers more than {ANSWER_BYTES_MAX} bytes", transport.name);
+                        return Err(Fault::malformed(why));
+                    }
+                    match self.decoder.push(&bytes) {
+                        Ok(events) => self.events.extend(events),
+                        Err(long) => return Err(Fault::malformed(format!("upstream `{}`: {long}", transport.name))),
+                    }
+                }
                 Ok(Ok(None)) => {
                     self.response = None;
                     self.events.extend(std::mem::take(&mut self.decoder).finish());

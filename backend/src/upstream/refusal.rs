@@ -25,6 +25,10 @@ pub(super) struct Fault {
 
 impl From<Fault> for BackendError {
     fn from(fault: Fault) -> Self {
+        // What is wrong behind us, or with its address, is for the operator to see; what a caller did is not.
+        if matches!(fault.error.status(), 404 | 500..) {
+            tracing::warn!(why = fault.error.logged().unwrap_or_default(), "an upstream does not answer");
+        }
         Self::Refused(fault.error)
     }
 }
@@ -87,12 +91,7 @@ impl Refused<'_> {
         let name: String = error.name_in(qwenda_types::Dialect::Compat).chars().take(NAME_CHARS_MAX).collect();
         let why = format!("upstream `{}` answers {status} {name}", self.upstream);
         if [401, 402, 403, 407].contains(&status) || is_operators(error.code()) {
-            tracing::warn!(
-                upstream = self.upstream,
-                status,
-                code = name,
-                "the upstream does not admit this server: see its key and its account"
-            );
+            let why = format!("{why}: see our key and our account there");
             return Fault::malformed(why).saying(NOT_ADMITTED);
         }
         match status {

@@ -20,8 +20,8 @@ use super::{
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// How much of a refusal is read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
-/// Longest whole answer: the vectors of 2,048 texts, written out.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Longest answer: the vectors of 2,048 texts, written out. No stream comes near it.
+pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// How long a connection waits for its next request. Some servers keep one for no longer than 5 s.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 

@@ -41,6 +41,11 @@ pub(crate) fn listen() {
     });
 }
 
+/// What this test has logged so far.
+pub(crate) fn logged() -> String {
+    LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap())
+}
+
 #[tokio::test]
 async fn neither_keys_nor_prompts_nor_answers_are_logged_at_any_level() {
     let service = Service::start().await;
@@ -61,7 +66,7 @@ async fn neither_keys_nor_prompts_nor_answers_are_logged_at_any_level() {
     let head = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-PLANTED-KEY\r\n\r\n";
     assert_eq!(service.send(head, b"").await.status, 401);
 
-    let text = LOG.with_borrow(|log| String::from_utf8(log.clone()).unwrap());
+    let text = logged();
     for secret in ["PLANTED", &service.key, &service.key[3..]] {
         assert!(!text.contains(secret), "{secret} is in the log:\n{text}");
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     chat_whole::two_choices,
+    logs::logged,
     native::TEXT,
     service::{CHAT, Reply, Service, request},
     tools::{calls, reasoned, tools},
@@ -231,6 +232,9 @@ async fn a_key_that_the_upstream_refuses_is_the_operator_s_to_know() {
     reply.refuses(502, "bad_gateway", "does not admit this server");
     let address = behind.addr.to_string();
     assert!(!reply.body.contains("sk-wrong") && !reply.body.contains(&address), "{}", reply.body);
+    let log = logged();
+    assert!(log.contains("upstream `behind` answers 401 invalid_api_key: see our key"), "{log}");
+    assert!(!log.contains("sk-wrong"), "{log}");
 }
 
 #[tokio::test]

@@ -127,8 +127,8 @@ fn calls_are_told_apart_however_an_upstream_numbers_them() {
             vec![call(0, "a", "f"), arguments(0, "{"), arguments(0, "}")],
         ),
     ] {
-        let (events, ended) = chat(&[chunks.as_slice(), &[end.clone()]].concat());
-        let want = [&[started()], want.as_slice(), &[last.clone()]].concat();
+        let (events, ended) = chat(&[chunks.as_slice(), std::slice::from_ref(&end)].concat());
+        let want = [&[started()], want.as_slice(), std::slice::from_ref(&last)].concat();
         assert_eq!(events, want);
         assert!(ended.is_ok());
     }

@@ -1,7 +1,7 @@
 //! Streams that break: before anything was handed on they are asked for again, after that never.
 
 use qwenda_backend::ChatEvent;
-use qwenda_testkit::{FakeUpstream, Framing, Reply};
+use qwenda_testkit::{FakeUpstream, Framing, Reply, mutate};
 use qwenda_types::error::Code;
 use serde_json::json;
 
@@ -117,6 +117,32 @@ async fn an_error_in_a_stream_is_what_it_is() {
         let (_, told) = asked_once(reply).await;
         assert_eq!(told.unwrap().status(), 429);
     }
+}
+
+#[tokio::test]
+async fn any_bytes_of_an_upstream_end_in_an_answer_or_an_error() {
+    let error = Reply::json(429, r#"{"error":{"message":"m","code":"limit_requests"}}"#).header("retry-after", "1");
+    let call = r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}"#;
+    let replies = [
+        Reply::events(&ANSWER),
+        Reply::events(&ANSWER).framed(Framing::Close),
+        Reply::events(&[call, ANSWER[3], "[DONE]"]).framed(Framing::Length),
+        error,
+    ];
+    let samples: Vec<Vec<u8>> = replies.iter().map(Reply::bytes).collect();
+    let others: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    let mut ended = [0, 0];
+    for round in 0..400 {
+        let sample = others[round as usize % others.len()];
+        let (events, error) = asked_once(Reply::raw(mutate::mutant(17, round, sample, &others))).await;
+        match &error {
+            None => assert!(matches!(events.last(), Some(ChatEvent::Done { .. })), "round {round}: {events:?}"),
+            Some(error) => assert!((400..600).contains(&error.status()), "round {round}: {error:?}"),
+        }
+        ended[usize::from(error.is_some())] += 1;
+    }
+    // Mutants of which all break, or none, would show nothing.
+    assert!(ended.iter().all(|count| *count > 20), "{ended:?}");
 }
 
 #[tokio::test]
