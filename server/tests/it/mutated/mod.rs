@@ -2,10 +2,11 @@
 //! 5xx, no panic, nobody waits for ever, every refusal has the shape of its dialect, and the next good
 //! request is answered.
 //!
-//! `routes` are the requests that are mutated, `replies` is what an answer must be; `bodies`,
+//! `routes` are the requests that are mutated, `replies` is what an answer must be; `bodies`, `engine`,
 //! `headers` and `heads` are what is mutated of them.
 
 mod bodies;
+mod engine;
 mod headers;
 mod heads;
 mod replies;
