@@ -7,8 +7,6 @@ from pathlib import Path
 
 START_SECONDS_MAX = 120
 MODEL = "qwen2.5-coder-0.5b-instruct"
-# Half of the clients send `tool_choice: "required"`, which only OpenAI's own rules know.
-MORE = ["--strictness", "openai"]
 
 
 class Service:
@@ -25,7 +23,7 @@ class Service:
         self.url = None
         self._ready = threading.Event()
         self.process = subprocess.Popen(
-            [qwenda, "serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--model", MODEL, "--stand-in", *MORE],
+            [qwenda, "serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--model", MODEL, "--stand-in"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
         )
         threading.Thread(target=self._keep_log, daemon=True).start()

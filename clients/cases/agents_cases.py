@@ -13,7 +13,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.alibaba import AlibabaProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from harness import CHAT, COMPAT, KEY, WRONG_KEY, case, raises, run_all, same
+from harness import CHAT, CLOUD, COMPAT, KEY, WRONG_KEY, case, raises, run_all, same
 from shared import ASK
 
 # Traces would go to the vendor's own service.
@@ -79,7 +79,7 @@ SETTINGS = {"temperature": 0, "max_tokens": 160}
 
 @case
 def pydantic_ai_answers_and_streams_alike():
-    for provider in (None, AlibabaProvider(base_url=COMPAT, api_key=KEY)):
+    for provider in (None, AlibabaProvider(base_url=CLOUD, api_key=KEY)):
         agent = Agent(model(provider), model_settings={"temperature": 0, "max_tokens": 24})
         result = agent.run_sync(QUESTION)
         assert result.output, result

@@ -5,7 +5,7 @@ import json
 import dashscope
 from dashscope import Generation, MultiModalConversation
 
-from harness import CHAT, KEY, NATIVE, WRONG_KEY, case, same
+from harness import CHAT, KEY, MEDIA, NATIVE, WRONG_KEY, case, same
 from shared import ASK, CITY_SCHEMA, CLOCK, NAMED, TOO_LONG, WEATHER, WEATHER_ASK, check_city, check_weather
 
 dashscope.base_http_api_url = NATIVE
@@ -47,8 +47,9 @@ def frames(stream, n=1):
                 assert choice.finish_reason in ("stop", "length", "tool_calls"), choice
                 ends += 1
     same(ends, n, "ends")
-    outputs = [frame.usage["output_tokens"] for frame in got]
-    same(outputs, sorted(outputs), "output_tokens rise")
+    if n == 1:
+        outputs = [frame.usage["output_tokens"] for frame in got]
+        same(outputs, sorted(outputs), "output_tokens rise")
     return got
 
 
@@ -131,7 +132,10 @@ def several_choices_come_with_their_numbers():
     same(len(answer.output.choices), 2)
     same([c.get("index", i) for i, c in enumerate(answer.output.choices)], [0, 1])
     got = frames(ask(n=2, temperature=1.3, max_tokens=6, stream=True, incremental_output=False), n=2)
-    assert got[-1].usage["output_tokens"] == answer.usage["output_tokens"], (got[-1].usage, answer.usage)
+    # A frame counts its own choice, from which the package takes the sum where it merges them.
+    ends = [frame for frame in got if frame.output.choices[0].finish_reason != "null"]
+    counted = ends[-1].usage["output_tokens"] if len(ends) == 1 else sum(frame.usage["output_tokens"] for frame in ends)
+    same(counted, answer.usage["output_tokens"], "output_tokens")
 
 
 @case
@@ -184,7 +188,8 @@ def a_whole_round_trip_ends_in_a_text():
     for answering in ({**result, "tool_call_id": call["id"]}, result):  # the id is optional on this side
         second = ask([*WEATHER_ASK, message(first), answering], tools=[WEATHER], tool_choice="none")
         assert text(second), second
-        assert second.usage["input_tokens"] > first.usage["input_tokens"] + 10, second.usage
+        bare = ask(WEATHER_ASK, max_tokens=1).usage["input_tokens"]
+        assert second.usage["input_tokens"] > bare + 25, second.usage
 
 
 @case
@@ -209,9 +214,9 @@ def a_partial_answer_is_continued():
 @case
 def the_multimodal_path_answers_text_parts():
     messages = [{"role": "user", "content": [{"text": ASK[0]["content"]}]}]
-    answer = good(MultiModalConversation.call(model=CHAT, messages=messages, max_tokens=24))
+    answer = good(MultiModalConversation.call(model=MEDIA, messages=messages, max_tokens=24))
     same(answer.output.choices[0].message.content, [{"text": text(ask())}])
-    got = [good(f) for f in MultiModalConversation.call(model=CHAT, messages=messages, max_tokens=24, stream=True, incremental_output=True)]
+    got = [good(f) for f in MultiModalConversation.call(model=MEDIA, messages=messages, max_tokens=24, stream=True, incremental_output=True)]
     pieces = [part["text"] for f in got for part in f.output.choices[0].message.content]
     same("".join(pieces), text(ask()))
 

@@ -5,11 +5,11 @@ import json
 import dashscope
 from dashscope.v2 import errors
 
-from harness import CHAT, COMPAT, EMBED, KEY, NATIVE, RERANK, WRONG_KEY, case, raises, same, unit
+from harness import CHAT, CLOUD, EMBED, KEY, MEDIA, NATIVE, RERANK, WRONG_KEY, case, raises, same, unit
 from shared import ASK, CITY_SCHEMA, NAMED, TOO_LONG, WEATHER, WEATHER_ASK, check_city, check_weather
 
 native = dashscope.Client(api_key=KEY, base_url=NATIVE)
-compat = dashscope.Client(api_key=KEY, base_url=COMPAT, protocol="openai")
+compat = dashscope.Client(api_key=KEY, base_url=CLOUD, protocol="openai")
 BOTH = (native, compat)
 
 
@@ -59,7 +59,7 @@ def the_server_sends_snapshots_itself_when_told_by_parameters():
 @case
 def the_multimodal_resource_answers_text():
     for client in BOTH:
-        answer = client.multimodal.chat.create(model=CHAT, messages=ASK, max_tokens=24)
+        answer = client.multimodal.chat.create(model=MEDIA, messages=ASK, max_tokens=24)
         same(answer.output_text, ask(client).output_text, client.protocol.name)
 
 

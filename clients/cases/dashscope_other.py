@@ -58,11 +58,11 @@ def both_dialects_give_one_vector():
     import json
     import urllib.request
 
-    from harness import COMPAT
+    from harness import CLOUD
 
     body = json.dumps({"model": EMBED, "input": "Ebb and flow", "dimensions": 512}).encode()
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(f"{COMPAT}/embeddings", body, headers)) as response:
+    with urllib.request.urlopen(urllib.request.Request(f"{CLOUD}/embeddings", body, headers)) as response:
         compat = json.load(response)
     native = good(TextEmbedding.call(model=EMBED, input="Ebb and flow", dimension=512))
     assert cosine(compat["data"][0]["embedding"], native.output["embeddings"][0]["embedding"]) > 0.999

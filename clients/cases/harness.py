@@ -14,9 +14,12 @@ URL = os.environ["QWENDA_CLIENTS_URL"]
 KEY = os.environ["QWENDA_CLIENTS_KEY"]
 CHAT = os.environ["QWENDA_CLIENTS_CHAT"]
 EMBED = os.environ["QWENDA_CLIENTS_EMBED"]
+#: A name that the native dialect takes on the multimodal address.
+MEDIA = "qwen3.6-plus"
 RERANK = os.environ["QWENDA_CLIENTS_RERANK"]
-#: The OpenAI-compatible and the native base URL, as a user writes them.
-COMPAT = f"{URL}/compatible-mode/v1"
+#: Base URLs as users write them: the address of programs for OpenAI, the cloud's for the same, and the native one.
+COMPAT = f"{URL}/v1"
+CLOUD = f"{URL}/compatible-mode/v1"
 NATIVE = f"{URL}/api/v1"
 #: No key looks like this one.
 WRONG_KEY = "sk-0000000000000000000000000000dead"

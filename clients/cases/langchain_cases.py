@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from harness import CHAT, COMPAT, EMBED, KEY, NATIVE, RERANK, WRONG_KEY, case, cosine, raises, run_all, same, unit
+from harness import CHAT, CLOUD, COMPAT, EMBED, KEY, NATIVE, RERANK, WRONG_KEY, case, cosine, raises, run_all, same, unit
 
 # The packages of the native dialect read their address and key from here.
 os.environ["DASHSCOPE_HTTP_BASE_URL"] = NATIVE
@@ -34,11 +34,12 @@ def plain(**more):
 
 
 def qwen(**more):
-    return ChatQwen(**{"model": CHAT, "base_url": COMPAT, "api_key": KEY, "temperature": 0, "max_tokens": 24, **more})
+    return ChatQwen(**{"model": CHAT, "base_url": CLOUD, "api_key": KEY, "temperature": 0, "max_tokens": 24, **more})
 
 
-def tongyi(**more):
-    return ChatTongyi(model=CHAT, api_key=KEY, model_kwargs={"temperature": 0, "max_tokens": 24, **more})
+def tongyi(streaming=False, **more):
+    # The package's validator sets every field, and LangChain takes a `streaming` that was set for an order.
+    return ChatTongyi(model=CHAT, api_key=KEY, streaming=streaming, model_kwargs={"temperature": 0, "max_tokens": 24, **more})
 
 
 @tool
@@ -82,7 +83,7 @@ def tongyi_answers_and_streams_alike():
     assert answer.response_metadata["finish_reason"] in ("stop", "length"), answer.response_metadata
     assert answer.response_metadata["request_id"], answer.response_metadata
     same(answer.response_metadata["token_usage"]["output_tokens"] > 0, True)
-    pieces = [chunk.content for chunk in tongyi().stream(QUESTION)]
+    pieces = [chunk.content for chunk in tongyi(streaming=True).stream(QUESTION)]
     assert len(pieces) > 5, pieces
     same("".join(pieces), answer.content)
     same(answer.content, plain().invoke(QUESTION).content, "the other dialect")
@@ -215,8 +216,9 @@ def mistakes_are_the_exceptions_of_each_package():
 
 @case
 def openai_embeddings_come_in_order():
-    # Without this setting the package cuts texts into token ids itself, for which it fetches a file.
-    model = OpenAIEmbeddings(model=EMBED, base_url=COMPAT, api_key=KEY, check_embedding_ctx_length=False, dimensions=512)
+    # Without the first setting the package cuts texts into token ids itself, for which it fetches a file; the
+    # cloud takes ten texts at a time.
+    model = OpenAIEmbeddings(model=EMBED, base_url=COMPAT, api_key=KEY, check_embedding_ctx_length=False, dimensions=512, chunk_size=10)
     texts = [f"Line number {i}." for i in range(12)]
     vectors = model.embed_documents(texts)
     same(len(vectors), 12)

@@ -8,7 +8,7 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langchain_qwq import ChatQwen
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 
-from harness import CHAT, COMPAT, EMBED, KEY
+from harness import CHAT, CLOUD, COMPAT, EMBED, KEY
 
 class OpenAIChat(ChatModelIntegrationTests):
     @property
@@ -38,7 +38,7 @@ class QwenChat(OpenAIChat):
 
     @property
     def chat_model_params(self):
-        return {"model": CHAT, "base_url": COMPAT, "api_key": KEY, "temperature": 0, "max_tokens": 200}
+        return {"model": CHAT, "base_url": CLOUD, "api_key": KEY, "temperature": 0, "max_tokens": 200}
 
 
 class TestOpenAIChat(OpenAIChat):

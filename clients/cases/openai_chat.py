@@ -3,7 +3,7 @@
 import openai
 from openai import AsyncOpenAI, OpenAI
 
-from harness import CHAT, COMPAT, KEY, URL, case, same
+from harness import CHAT, CLOUD, COMPAT, KEY, case, same
 from shared import ASK
 
 client = OpenAI(base_url=COMPAT, api_key=KEY)
@@ -237,7 +237,7 @@ def a_stream_can_be_left_and_the_next_answer_is_right():
 
 @case
 def base_urls_with_and_without_a_slash_and_the_short_one_work():
-    for base in (f"{URL}/v1", f"{URL}/v1/", COMPAT + "/"):
+    for base in (CLOUD, CLOUD + "/", COMPAT + "/"):
         other = OpenAI(base_url=base, api_key=KEY)
         same(text(other.chat.completions.create(model=CHAT, messages=ASK, max_tokens=24)), text(ask()), base)
 

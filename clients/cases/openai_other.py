@@ -25,13 +25,14 @@ def a_text_becomes_a_vector_of_length_one():
 
 
 @case
-def twenty_five_texts_come_back_in_order():
-    texts = [f"Sentence number {i} of a list." for i in range(25)]
+def ten_texts_come_back_in_order_and_more_are_refused():
+    texts = [f"Sentence number {i} of a list." for i in range(10)]
     answer = embed(texts)
-    same([row.index for row in answer.data], list(range(25)))
-    alone = embed(texts[13]).data[0].embedding
-    assert cosine(alone, answer.data[13].embedding) > 0.999, "a text alone and among others"
+    same([row.index for row in answer.data], list(range(10)))
+    alone = embed(texts[7]).data[0].embedding
+    assert cosine(alone, answer.data[7].embedding) > 0.999, "a text alone and among others"
     same(answer.usage.prompt_tokens, sum(embed(t).usage.prompt_tokens for t in texts), "prompt_tokens")
+    raises(openai.BadRequestError, lambda: embed([*texts, "one more"]), status_code=400)
 
 
 @case

@@ -8,7 +8,9 @@ export const KEY = env.QWENDA_CLIENTS_KEY;
 export const CHAT = env.QWENDA_CLIENTS_CHAT;
 export const EMBED = env.QWENDA_CLIENTS_EMBED;
 export const RERANK = env.QWENDA_CLIENTS_RERANK;
-export const COMPAT = `${URL}/compatible-mode/v1`;
+// What programs for OpenAI are given, and what those for the cloud are.
+export const COMPAT = `${URL}/v1`;
+export const CLOUD = `${URL}/compatible-mode/v1`;
 export const NATIVE = `${URL}/api/v1`;
 export const WRONG_KEY = 'sk-0000000000000000000000000000dead';
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CHAT, COMPAT, KEY, WRONG_KEY, runAll, test } from './harness.mjs';
+import { CHAT, CLOUD, KEY, WRONG_KEY, runAll, test } from './harness.mjs';
 
 const script = join(import.meta.dirname, '..', 'node_modules', '@qwen-code', 'qwen-code', 'cli.js');
 const project = join(process.env.HOME, 'project');
@@ -14,7 +14,7 @@ writeFileSync(join(project, 'notes.txt'), 'The tide turns at noon.\n');
 function qwen(words, more = {}) {
   const env = {
     ...process.env,
-    OPENAI_BASE_URL: COMPAT,
+    OPENAI_BASE_URL: CLOUD,
     OPENAI_API_KEY: KEY,
     OPENAI_MODEL: CHAT,
     QWEN_CODE_MAX_OUTPUT_TOKENS: '48',
