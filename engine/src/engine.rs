@@ -210,6 +210,17 @@ impl Engine {
         grammar.accepts(&self.0.model, text)
     }
 
+    /// What may follow `text` in a completion held to `grammar`, which an answer that goes on after
+    /// `text` is to be held to; `None` if no completion begins so, or none has more. Takes longer the
+    /// longer the text is.
+    ///
+    /// # Panics
+    /// The grammar is another model's.
+    #[must_use]
+    pub fn after(&self, grammar: &Grammar, text: &str) -> Option<Grammar> {
+        grammar.after(&self.0.model, text)
+    }
+
     /// What the model's file says of itself.
     #[must_use]
     pub fn info(&self) -> &ModelInfo {

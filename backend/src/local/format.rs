@@ -26,11 +26,21 @@ pub(super) fn grammar(
             // Alone it is known whose schema is to blame.
             alone(model, request, &schema)?;
             let lark = format!("start: calls | answer\nanswer: %json {schema}\n{}", offer.rules(model));
-            model.engine.lark(&lark).map(Some).map_err(|error| blame("response_format", &error))
+            let made = model.engine.lark(&lark).map_err(|error| blame("response_format", &error))?;
+            Ok(Some(gone_on(model, request, made)))
         }
-        (None, Some(schema)) => alone(model, request, &schema).map(Some),
+        (None, Some(schema)) => Ok(Some(gone_on(model, request, alone(model, request, &schema)?))),
         (_, None) => Ok(None),
     }
+}
+
+/// Where the caller has begun the answer in its form, that beginning and what follows it are held to the
+/// form together. Of another beginning, such as words before the JSON, what follows is held to it.
+fn gone_on(model: &Loaded, request: &ChatRequest, grammar: Grammar) -> Grammar {
+    let begun = request.messages.last().filter(|_| request.is_partial());
+    let begun = begun.map(|message| message.plain_text()).unwrap_or_default();
+    // Blanks before JSON are none of its own.
+    model.engine.after(&grammar, begun.trim_start()).unwrap_or(grammar)
 }
 
 fn alone(model: &Loaded, request: &ChatRequest, schema: &Value) -> Result<Grammar, BackendError> {

@@ -69,6 +69,31 @@ async fn a_keyword_that_cannot_be_enforced_is_named() {
 }
 
 #[tokio::test]
+async fn a_beginning_in_the_form_and_what_follows_it_are_of_the_form_together() {
+    let tiny = roomy();
+    let color = json!({"type": "object", "additionalProperties": false, "required": ["color", "n"], "properties": {
+        "color": {"enum": ["red", "green"]}, "n": {"type": "integer", "minimum": 0, "maximum": 9}}});
+    let with = |begun: &str, format: Value| {
+        let messages = json!([{"role": "user", "content": "a color as json"},
+            {"role": "assistant", "content": begun, "partial": true}]);
+        tiny.ask(request(json!({"messages": messages, "response_format": format, "max_tokens": 400})))
+    };
+    for begun in ["{\"color\": \"gr", "{", " \n{\"color\":", "{\"color\": \"red\", \"n\": "] {
+        let answer = with(begun, schema(&color)).await;
+        let whole = format!("{begun}{}", answer.texts[0]);
+        let value: Value = serde_json::from_str(&whole).unwrap_or_else(|error| panic!("{error}: {whole}"));
+        assert!(value["color"].is_string() && value["n"].is_u64() && value.as_object().unwrap().len() == 2, "{whole}");
+        assert_eq!(answer.reasons[0], Some(Stop));
+    }
+    // Words before it, or something else: then the answer has the form by itself.
+    for begun in ["Here you are: ", "{\"size\": ", "{\"color\": \"red\", \"n\": 1}"] {
+        let answer = with(begun, schema(&color)).await;
+        let value: Value = serde_json::from_str(&answer.texts[0]).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        assert!(value["color"].is_string(), "{value}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_that_becomes_too_complex_on_the_way_is_the_callers_to_change() {
     let tiny = roomy();
     // Each branch allows any other name too, and all of that is told apart only where a name begins.

@@ -96,9 +96,25 @@ impl Grammar {
         stopped || model.info().eos.iter().any(|&id| state.allows(id))
     }
 
+    /// What may follow `text`; `None` if a completion does not begin so, or could only end there.
+    pub(crate) fn after(&self, model: &Model, text: &str) -> Option<Self> {
+        let mut matcher = self.matcher();
+        let ids = model.tokenizer().encode(text, Specials::Plain);
+        let taken = matcher.try_consume_tokens(&ids).is_ok_and(|count| count == ids.len());
+        if !taken || matcher.is_stopped() || matcher.deep_clone().compute_mask_or_eos().is_err() {
+            return None;
+        }
+        let vocabulary = Arc::clone(&self.0.vocabulary);
+        Some(Self(Arc::new(Compiled { vocabulary, beginning: Mutex::new(matcher) })))
+    }
+
     /// A state for one sequence.
     pub(crate) fn start(&self) -> State {
-        State::new(self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).deep_clone())
+        State::new(self.matcher())
+    }
+
+    fn matcher(&self) -> Matcher {
+        self.0.beginning.lock().unwrap_or_else(PoisonError::into_inner).deep_clone()
     }
 }
 
