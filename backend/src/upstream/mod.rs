@@ -52,6 +52,7 @@ impl Upstream {
     /// # Errors
     /// TLS cannot be had on this machine, as where it has no certificates to trust.
     pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+        tracing::info!(upstream = config.name, base_url = config.base_url, models = config.models.len(), "an upstream");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Ok(Self {
             transport: Arc::new(Transport::new(&config)?),
