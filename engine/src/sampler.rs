@@ -122,7 +122,8 @@ impl Sampler {
         for (&id, &count) in &self.seen {
             let logit = &mut logits[id as usize];
             if *logit > 0.0 {
-                *logit /= self.rules.repetition_penalty;
+                // The least penalty makes an infinity of it, and no token could be told from the best.
+                *logit = (*logit / self.rules.repetition_penalty).min(f32::MAX);
             } else {
                 *logit *= self.rules.repetition_penalty;
             }
@@ -135,7 +136,8 @@ impl Sampler {
     /// Steps 6 to 9, with `draw` uniform in [0, 1).
     fn choose(&self, logits: &[f32], draw: f64, scratch: &mut Scratch) -> u32 {
         let (best, best_logit) = best_of(logits);
-        let per_temperature = 1.0 / self.rules.temperature;
+        // Of the least temperatures the inverse is no number: 0 times infinity is none either.
+        let per_temperature = (1.0 / self.rules.temperature).min(f32::MAX);
         let top_k = match self.rules.top_k as usize {
             0 => logits.len(),
             k => k.min(logits.len()),

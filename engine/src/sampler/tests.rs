@@ -112,6 +112,19 @@ fn penalties_push_down_what_has_occurred() {
 }
 
 #[test]
+fn the_least_numbers_that_a_request_may_have_still_draw_the_best_token() {
+    let logits = [1.0, 12.0, 3.0, -2.0];
+    for temperature in [f32::from_bits(1), f32::MIN_POSITIVE, 1e-30, 1.0] {
+        for repetition_penalty in [f32::MIN_POSITIVE, 1e-30] {
+            for (top_k, top_p) in [(0, f32::MIN_POSITIVE), (0, 1.0), (2, 0.5)] {
+                let rules = Sampling { temperature, repetition_penalty, top_k, top_p, ..Sampling::default() };
+                assert_eq!(draw(&rules, &logits, &[1], 3), [1, 1, 1], "{rules:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn equal_seeds_draw_equal_tokens_and_others_do_not() {
     let logits: Vec<f32> = (0..1000).map(|i| (i % 7) as f32 * 0.1).collect();
     let tokens = |seed| draw(&Sampling { seed, ..Sampling::default() }, &logits, &[], 50);
