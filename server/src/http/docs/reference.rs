@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::{
-    super::language::Language,
+    super::{language::Language, openapi::event_of},
     html::{escape, inline, paragraphs},
     page::{Page, Parts},
     schema::Schemas,
@@ -160,7 +160,7 @@ fn answers(item: &Value, schemas: Schemas<'_>) -> String {
         if let Some(about) = content["schema"]["description"].as_str() {
             out.push_str(&paragraphs(about));
         }
-        let fields = match content.get("x-event") {
+        let fields = match event_of(&content["schema"]) {
             Some(event) => schemas.fields(&event["anyOf"][0], 0),
             None => schemas.fields(&content["schema"], 0),
         };

@@ -15,6 +15,7 @@ use axum::{body::Bytes, extract::State, response::Response};
 use qwenda_types::chat::Strictness;
 use serde_json::{Map, Value, json};
 
+pub(super) use self::operation::event_of;
 use self::parts::Parts;
 use super::language::Language;
 use crate::app::App;

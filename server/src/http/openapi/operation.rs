@@ -52,6 +52,32 @@ struct Answer {
 struct Events {
     description: String,
     schema: Value,
+    /// The data of the last event, where one says that it is the last.
+    end: Option<String>,
+}
+
+impl Events {
+    /// Each event by itself, as later versions of OpenAPI have it and as tools of this one read it.
+    fn schema(&self) -> Value {
+        let text = || json!({"type": "string"});
+        let data = json!({"type": "string", "contentMediaType": "application/json", "contentSchema": self.schema});
+        let data = match &self.end {
+            Some(end) => json!({"anyOf": [data, {"const": end}]}),
+            None => data,
+        };
+        json!({
+            "type": "object",
+            "description": self.description,
+            "required": ["data"],
+            "properties": {"id": text(), "event": text(), "data": data},
+        })
+    }
+}
+
+/// What the data of an event is, if this is the schema of a stream's events.
+pub(in crate::http) fn event_of(schema: &Value) -> Option<&Value> {
+    let data = schema.pointer("/properties/data")?;
+    data.get("contentSchema").or_else(|| data.pointer("/anyOf/0/contentSchema"))
 }
 
 fn json_type() -> String {
@@ -98,10 +124,7 @@ impl Operation {
     fn responses(&self, path: &str, language: Language) -> Value {
         let mut content = json!({self.response.kind.as_str(): {"schema": self.response.schema}});
         if let Some(events) = &self.events {
-            content["text/event-stream"] = json!({
-                "schema": {"type": "string", "description": events.description},
-                "x-event": events.schema,
-            });
+            content["text/event-stream"] = json!({"schema": events.schema()});
         }
         let mut headers = json!({"x-request-id": reference("headers", "RequestId")});
         if self.request.is_some() && self.id != "tokenize" {

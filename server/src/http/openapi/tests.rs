@@ -135,3 +135,30 @@ fn the_document_says_what_this_strictness_takes() {
     let words = |schemas: &Value| schemas["ToolChoice"]["anyOf"][0]["enum"].to_string().contains("required");
     assert_eq!((words(&auto), words(&qwen), words(&openai)), (true, false, true));
 }
+
+#[test]
+fn bounds_are_those_that_the_types_check() {
+    use qwenda_types::{chat, completions, embeddings, rerank};
+    let schemas = document(Strictness::Qwen, Language::En)["components"]["schemas"].clone();
+    for (pointer, want) in [
+        ("/ChatRequest/properties/n/maximum", u64::from(chat::N_MAX)),
+        ("/ChatRequest/properties/seed/maximum", chat::SEED_MAX),
+        ("/ChatRequest/properties/seed/default", chat::SEED_DEFAULT),
+        ("/GenerationParameters/properties/seed/maximum", chat::SEED_MAX_WIDE),
+        ("/ChatRequest/properties/stop/anyOf/2/maxItems", chat::STOP_COUNT_MAX as u64),
+        ("/ChatRequest/properties/stop/anyOf/1/maxLength", chat::STOP_BYTES_MAX as u64),
+        ("/ChatRequest/properties/logit_bias/maxProperties", chat::LOGIT_BIAS_MAX as u64),
+        ("/ChatRequest/properties/tools/maxItems", chat::TOOLS_MAX as u64),
+        ("/ChatRequest/properties/top_logprobs/maximum", chat::TOP_LOGPROBS_MAX.into()),
+        ("/CompletionRequest/properties/prompt/anyOf/1/maxItems", completions::PROMPTS_MAX as u64),
+        ("/CompletionRequest/properties/logprobs/anyOf/0/maximum", completions::LOGPROBS_MAX.into()),
+        ("/EmbeddingRequest/properties/input/anyOf/1/maxItems", embeddings::ROWS_MAX as u64),
+        ("/Dimensions/maximum", embeddings::DIMENSIONS_MAX.into()),
+        ("/RerankRequest/properties/documents/maxItems", rerank::DOCUMENTS_MAX as u64),
+    ] {
+        assert_eq!(schemas.pointer(pointer).and_then(Value::as_u64), Some(want), "{pointer}");
+    }
+    let wide = document(Strictness::OpenAi, Language::En)["components"]["schemas"]["ChatRequest"]["properties"].clone();
+    assert_eq!(wide["seed"]["maximum"], chat::SEED_MAX_WIDE);
+    assert_eq!(wide["top_logprobs"]["maximum"], chat::TOP_LOGPROBS_MAX_OPENAI);
+}

@@ -10,7 +10,7 @@ use qwenda_types::{
     rerank::RerankRequest,
 };
 
-use super::*;
+use super::{super::operation::event_of, *};
 
 const LIMITS: Limits = Limits { output_tokens_max: 32_768 };
 const MULTIMODAL: &str = "/api/v1/services/aigc/multimodal-generation/generation";
@@ -193,7 +193,7 @@ fn every_member_of_every_answer_is_described() {
         let (_, kind) = head.split_once("content-type: ").unwrap();
         let kind = kind.lines().next().unwrap();
         let described = content.get(kind).unwrap_or_else(|| panic!("{name}: {kind}"));
-        let (wanted, values): (_, Vec<&str>) = match described.get("x-event") {
+        let (wanted, values): (_, Vec<&str>) = match event_of(&described["schema"]) {
             Some(event) => (event, body.lines().filter_map(|line| line.strip_prefix("data:")).collect()),
             None => (&described["schema"], vec![body]),
         };
