@@ -46,11 +46,12 @@ PYTHON = {
     "agents": Group("agents", "agents_cases.py"),
     "llm": Group("agents", "llm_cases.py"),
     "litellm": Group("agents", "litellm_cases.py"),
+    "schemathesis": Group("schemathesis", "schemathesis_cases.py"),
 }
 # In this order, so that the slow ones do not run alone at the end.
 GROUPS = [
-    "qwen-code", "langchain-standard", "openai-3", "openai-2", "langchain", "dashscope-2", "dashscope-1", "agents",
-    "llama-index", "qwen-agent", "ai-sdk", "openai-node", "litellm", "llm",
+    "qwen-code", "schemathesis", "langchain-standard", "openai-3", "openai-2", "langchain", "dashscope-2", "dashscope-1",
+    "agents", "llama-index", "qwen-agent", "ai-sdk", "openai-node", "litellm", "llm",
 ]
 
 _print = threading.Lock()
