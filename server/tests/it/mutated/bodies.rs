@@ -4,8 +4,9 @@ use qwenda_testkit::mutate::{json_mutant, mutant};
 use serde_json::Value;
 
 use super::{
-    Caller, GOOD_EVERY, SEED,
+    Caller, GOOD_EVERY, rounds,
     routes::{self, Route},
+    seed,
 };
 use crate::service::Service;
 
@@ -37,8 +38,8 @@ async fn bodies(routes: &[Route]) {
         let others: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
         for (index, sample) in samples.iter().enumerate() {
             caller.send_good(route, index, &format!("{} sample {index}", route.path)).await;
-            for round in 0..BYTES + JSON {
-                let seed = SEED + index as u64;
+            for round in rounds(BYTES + JSON) {
+                let seed = seed() + index as u64;
                 let body = match round.checked_sub(BYTES) {
                     None => mutant(seed, round, others[index], &others),
                     Some(round) => json_mutant(seed, round, &bodies[index]).to_string().into_bytes(),
@@ -51,7 +52,7 @@ async fn bodies(routes: &[Route]) {
             }
         }
         let (accepted, refused) = (caller.accepted, caller.refused);
-        assert_eq!(accepted + refused, samples.len() as u64 * (BYTES + JSON));
+        assert_eq!(accepted + refused, samples.len() as u64 * rounds(BYTES + JSON).end);
         assert!(accepted > 10 && refused > 10, "{}: {accepted} accepted, {refused} refused", route.path);
     }
 }

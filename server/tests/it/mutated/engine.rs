@@ -8,8 +8,9 @@ use qwenda_testkit::{Scripted, TinyModel, mutate::json_mutant};
 use serde_json::{Value, json};
 
 use super::{
-    Caller, GOOD_EVERY, SEED,
+    Caller, GOOD_EVERY, rounds,
     routes::{self, Route},
+    seed,
 };
 use crate::service::Service;
 
@@ -51,8 +52,8 @@ async fn mutants(model: TinyModel, routes: &[Route]) {
         let samples = route.samples();
         for (index, sample) in samples.iter().enumerate() {
             let whole = short(sample.body.clone().unwrap());
-            for round in 0..JSON {
-                let body = json_mutant(SEED + index as u64, round, &whole).to_string();
+            for round in rounds(JSON) {
+                let body = json_mutant(seed() + index as u64, round, &whole).to_string();
                 let what = format!("{} sample {index} round {round}", route.path);
                 caller.send(route, &route.head(&service, sample, &body, ""), body.as_bytes(), &what).await;
                 if round % GOOD_EVERY == 0 {

@@ -5,8 +5,9 @@ use qwenda_testkit::{mutate::mutant, rng::Rng};
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    Caller, GOOD_EVERY, SEED,
+    Caller, GOOD_EVERY, rounds,
     routes::{self, Route, Sample},
+    seed,
 };
 use crate::service::Service;
 
@@ -64,10 +65,10 @@ async fn headers(routes: &[Route]) {
         let mut caller = Caller::new(&service).await;
         let samples = route.samples();
         for (index, (name, value)) in HEADERS.iter().enumerate() {
-            for round in 0..VALUES {
-                let mut rng = Rng::round(SEED, round);
+            for round in rounds(VALUES) {
+                let mut rng = Rng::round(seed(), round);
                 let at = rng.below(samples.len());
-                let value = legal(mutant(SEED + index as u64, round, value.as_bytes(), &others));
+                let value = legal(mutant(seed() + index as u64, round, value.as_bytes(), &others));
                 let what = format!("{} {name}: {value}", route.path);
                 let sample = Sample { headers: "", ..samples[at].clone() };
                 let body = sample.body.as_ref().unwrap().to_string();
@@ -132,8 +133,8 @@ async fn and_coded_bodies_with_broken_codings() {
             let more = format!("Content-Encoding: {coding}\r\n");
             caller.send(route, &route.head(&service, sample, &whole, &more), &whole, coding).await;
             assert!(caller.accepted > 0, "{} in {coding}", route.path);
-            for round in 0..CODED {
-                let body = mutant(SEED + index as u64, round, &whole, &[plain.as_bytes()]);
+            for round in rounds(CODED) {
+                let body = mutant(seed() + index as u64, round, &whole, &[plain.as_bytes()]);
                 let what = format!("{} {coding} round {round}", route.path);
                 caller.send(route, &route.head(&service, sample, &body, &more), &body, &what).await;
             }
@@ -152,8 +153,8 @@ async fn and_queries_of_temporary_keys() {
     let mut caller = Caller::new(&service).await;
     let route = &routes::TOKENS;
     let query = "expire_in_seconds=1800&expire_in_seconds=%31&x=%E4%BD%A0";
-    for round in 0..QUERIES {
-        let changed = mutant(SEED, round, query.as_bytes(), &[b"=&=&;%%%ff+"]);
+    for round in rounds(QUERIES) {
+        let changed = mutant(seed(), round, query.as_bytes(), &[b"=&=&;%%%ff+"]);
         let clean: String = changed.iter().map(|byte| legal_in_query(*byte)).collect();
         let head = service.head("POST", &format!("{}?{clean}", route.path), Some(0));
         caller.send(route, &head, b"", &clean).await;

@@ -11,8 +11,9 @@ use tokio::{
 };
 
 use super::{
-    Caller, HANGS, SEED,
+    Caller, HANGS, rounds,
     routes::{self, Route},
+    seed,
 };
 use crate::service::Service;
 
@@ -47,9 +48,9 @@ async fn no_bytes_at_all_are_a_5xx_and_the_next_good_request_is_answered() {
             b"\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         ];
-        let requests = stream::iter(0..ROUNDS).map(|round| {
+        let requests = stream::iter(rounds(ROUNDS)).map(|round| {
             service.backend.answer(Script::text(1, &["a"]));
-            let request = mutant(SEED, round, whole.as_bytes(), &others);
+            let request = mutant(seed(), round, whole.as_bytes(), &others);
             let service = &service;
             async move {
                 let bytes = tokio::time::timeout(HANGS, answer(service, &request)).await;

@@ -19,7 +19,20 @@ use qwenda_testkit::Script;
 use self::routes::Route;
 use crate::service::{Connection, Reply, Service};
 
-const SEED: u64 = 20_261_123;
+/// What all mutants depend on; another with `QWENDA_MUTATED_SEED`.
+fn seed() -> u64 {
+    from_env("QWENDA_MUTATED_SEED").unwrap_or(20_261_123)
+}
+
+/// So many rounds, or `QWENDA_MUTATED_TIMES` as many: for a long search.
+fn rounds(usual: u64) -> std::ops::Range<u64> {
+    0..usual * from_env("QWENDA_MUTATED_TIMES").unwrap_or(1)
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// Nobody waits longer: what takes so long hangs.
 const HANGS: Duration = Duration::from_secs(120);
 /// After so many mutants a good request must be answered.
