@@ -174,5 +174,5 @@ async fn the_page_has_every_operation_of_the_document() {
     for field in ["temperature", "stream_options", "incremental_output", "relevance_score", "cached_tokens"] {
         assert!(page.contains(&format!("<dt><code>{field}</code>")), "{field}");
     }
-    assert!(page.contains("curl -N \"$QWENDA_URL/v1/chat/completions\""));
+    assert!(page.contains("curl -N &quot;$QWENDA_URL/v1/chat/completions&quot;"));
 }
