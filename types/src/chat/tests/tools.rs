@@ -126,6 +126,7 @@ fn where_the_two_rules_differ() {
         (with_tools(json!({"n": 2})), "Range of n should be [1, 1] when tools are set"),
         (request(json!({"tools": [tool("search")]})), "Tool names are not allowed to be [search]"),
         (request(json!({"temperature": 2})), "Temperature should be in [0.0, 2.0)"),
+        (request(json!({"top_p": 0})), "Range of top_p should be (0.0, 1.0]"),
         (request(json!({"logprobs": true, "top_logprobs": 20})), "Range of top_logprobs should be [0, 5]"),
         (request(json!({"messages": [{"role": "system", "content": "s"}]})), "with the role of user"),
         (
@@ -140,6 +141,7 @@ fn where_the_two_rules_differ() {
         check(&value, Strictness::OpenAi, Ok(()));
     }
     check(&request(json!({"temperature": 2.1})), Strictness::OpenAi, Err("Temperature should be in [0.0, 2.0]"));
+    check(&request(json!({"top_p": -0.1})), Strictness::OpenAi, Err("Range of top_p should be [0.0, 1.0]"));
     check(
         &request(json!({"logprobs": true, "top_logprobs": 21})),
         Strictness::OpenAi,

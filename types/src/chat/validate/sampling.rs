@@ -81,13 +81,15 @@ impl Sampling<'_> {
             Strictness::Auto | Strictness::Qwen => {
                 let ok = |v| (0.0..2.0).contains(&v);
                 within(self.temperature, ok, "temperature", "Temperature should be in [0.0, 2.0)")?;
+                within(self.top_p, |v| v > 0.0 && v <= 1.0, "top_p", "Range of top_p should be (0.0, 1.0]")?;
             }
             Strictness::OpenAi => {
                 let ok = |v| (0.0..=2.0).contains(&v);
                 within(self.temperature, ok, "temperature", "Temperature should be in [0.0, 2.0]")?;
+                let ok = |v| (0.0..=1.0).contains(&v);
+                within(self.top_p, ok, "top_p", "Range of top_p should be [0.0, 1.0]")?;
             }
         }
-        within(self.top_p, |v| v > 0.0 && v <= 1.0, "top_p", "Range of top_p should be (0.0, 1.0]")?;
         within(self.min_p, |v| (0.0..=1.0).contains(&v), "min_p", "Range of min_p should be [0.0, 1.0]")?;
         within(
             self.presence_penalty,
