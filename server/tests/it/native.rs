@@ -50,6 +50,10 @@ async fn streams_are_cumulative_unless_incremental_output_is_asked_for() {
     service.backend.answer(Script::text(3, &["Hel", "lo"]));
     let accepting = service.native(TEXT, "Accept: text/event-stream\r\n", &generation(json!({}))).await;
     assert!(accepting.body.starts_with("id:1\nevent:result\n:HTTP_STATUS/200\ndata:{"), "{}", accepting.body);
+    service.backend.answer(Script::text(3, &["Hel", "lo"]));
+    let headers = "Accept: text/event-stream\r\nX-DashScope-SSE: Disable\r\n";
+    let declining = service.native(TEXT, headers, &generation(json!({}))).await;
+    assert_eq!(declining.json()["output"]["text"], "Hello");
 }
 
 #[tokio::test]

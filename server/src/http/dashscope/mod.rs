@@ -30,18 +30,28 @@ impl<S: Sync> FromRequestParts<S> for Synchronous {
     }
 }
 
-/// Whether the answer is to come as events: the header says so, or what is accepted does.
+/// Whether the answer is to come as events: the contract's header says, or else what is accepted.
 pub(super) struct Streamed(pub(super) bool);
 
 impl<S: Sync> FromRequestParts<S> for Streamed {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let accepts = parts.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let events = accepts.flat_map(|value| value.split(',')).any(|kind| {
-            kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
-        });
-        Ok(Self(events || enables(&parts.headers, "x-dashscope-sse")))
+        Ok(Self(streamed(&parts.headers)))
+    }
+}
+
+/// What [`Streamed`] says of these headers.
+pub(super) fn streamed(headers: &HeaderMap) -> bool {
+    match headers.get("x-dashscope-sse").map(|value| value.as_bytes().trim_ascii()) {
+        Some(value) if value.eq_ignore_ascii_case(b"enable") => true,
+        Some(value) if value.eq_ignore_ascii_case(b"disable") => false,
+        _ => {
+            let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            accepts.flat_map(|value| value.split(',')).any(|kind| {
+                kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+            })
+        }
     }
 }
 

@@ -37,7 +37,7 @@ use self::{
     store::{Entered, Print, Scope},
 };
 use super::{
-    coding,
+    coding, dashscope,
     error::{Failure, REQUEST_ID},
     extract::{Authorized, read},
 };
@@ -176,10 +176,8 @@ fn print(parts: &Parts, dialect: Dialect, body: &[u8]) -> Print {
     part(parts.uri.query().unwrap_or_default().as_bytes());
     part(&meant(body));
     if dialect == Dialect::Native {
-        // Here headers say whether the answer is a stream.
-        for name in ["x-dashscope-sse", "accept"] {
-            part(parts.headers.get(name).map_or(b"", |value| value.as_bytes()));
-        }
+        // Here headers say whether the answer is a stream, in more ways than one.
+        part(&[dashscope::streamed(&parts.headers).into()]);
     }
     print.finalize().into()
 }
