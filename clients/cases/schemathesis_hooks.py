@@ -24,7 +24,7 @@ def model_for(path):
 
 
 def is_count(value):
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**32)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
 
 
 def shorten(fields):
@@ -113,6 +113,9 @@ def sensible(path, body, fields):
         body["prompt"] = tokens(body.get("prompt"))
     if "embed" in path and "input" in body and not path.startswith("/api/"):
         body["input"] = tokens(body["input"])
+    if "embed" in path and path.startswith("/api/") and isinstance(body["input"].get("texts"), list):
+        # A name of the cloud takes ten at most.
+        body["input"]["texts"] = body["input"]["texts"][:4]
 
 
 def tokens(value):
