@@ -78,7 +78,8 @@ pub(crate) fn count(fields: &mut Map<String, Value>, field: &str) -> Result<Opti
 /// As [`count`], of a value.
 pub(crate) fn whole(value: &Value, field: &str) -> Result<u32, Invalid> {
     match integer(value) {
-        Some(value) if value < 0 && field == "top_logprobs" => Ok(u32::MAX),
+        // Of these 0 is in range.
+        Some(value) if value < 0 && matches!(field, "logprobs" | "top_logprobs") => Ok(u32::MAX),
         Some(value) => Ok(value.clamp(0, u32::MAX.into()) as u32),
         None => Err(Invalid::parameter(field, format!("'{field}' must be Integer"))),
     }

@@ -33,6 +33,7 @@ fn values_out_of_range_are_refused_in_the_words_of_a_chat() {
         (json!({"seed": -1}), V, "seed", "-1 is lesser than the minimum of 0 - 'seed'"),
         (json!({"stop": [1, "a"]}), P, "stop", "The \"stop\" parameter must be of type"),
         (json!({"logprobs": 6}), P, "logprobs", "Range of logprobs should be [0, 5]"),
+        (json!({"logprobs": -1}), P, "logprobs", "Range of logprobs should be [0, 5]"),
         (json!({"logprobs": true}), P, "logprobs", "'logprobs' must be Integer"),
         (json!({"echo": 1}), P, "echo", "'echo' must be Boolean"),
         (json!({"best_of": 2}), P, "best_of", "best_of should be equal to n, which is 1"),

@@ -36,10 +36,10 @@ fn verdict<T>(read: Result<T, Invalid>, check: impl FnOnce(&T) -> Result<(), Inv
     read.and_then(|request| check(&request)).map_err(|error| error.message)
 }
 
-/// Where a request of the corpus goes, and what the types say of it.
-fn judged(kind: &str, title: &str, map: Map<String, Value>) -> (&'static str, Verdict) {
-    let strictness = Strictness::Qwen;
+/// Where a request of the corpus goes, and what the types say of it on a server of this strictness.
+fn judged(kind: &str, title: &str, map: Map<String, Value>, strictness: Strictness) -> (&'static str, Verdict) {
     let native = title.contains("native");
+    let strictness = if native && strictness == Strictness::Auto { Strictness::Qwen } else { strictness };
     match (kind, native) {
         ("completions", _) => (
             "/v1/completions",
@@ -61,7 +61,7 @@ fn judged(kind: &str, title: &str, map: Map<String, Value>) -> (&'static str, Ve
         }
         ("tokenizer", _) => ("/api/v1/tokenizer", verdict(TokenizerRequest::from_map(map), |_| Ok(()))),
         (_, false) => (
-            "/compatible-mode/v1/chat/completions",
+            "/v1/chat/completions",
             verdict(ChatRequest::from_map(map), |request| {
                 request.validate(strictness).and_then(|()| request.validate_limits(LIMITS))
             }),
@@ -111,20 +111,25 @@ const NOT_SAID: [&str; 25] = [
     "dimension",
 ];
 
+/// The schema of the body that this address takes.
+fn taken<'a>(document: &'a Value, path: &str) -> &'a Value {
+    &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+}
+
 #[test]
 fn the_schemas_take_the_requests_that_the_types_take_and_no_others() {
-    let document = document(Strictness::Qwen, Language::En);
+    let documents = STRICTNESSES.map(|strictness| (strictness, document(strictness, Language::En)));
     let (mut counts, mut wrong) = ([0; 2], String::new());
     for file in files(&folder("../types/tests/corpus")) {
         let text = fs::read_to_string(&file).unwrap().replace("\r\n", "\n");
         let kind = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        for section in text.split("\n=== ").filter(|section| section.starts_with("request ")) {
+        let sections = text.split("\n=== ").filter(|section| section.starts_with("request "));
+        for (section, (strictness, document)) in sections.flat_map(|one| documents.iter().map(move |two| (one, two))) {
             let (title, body) = section.split_once('\n').unwrap();
             let body: Value = serde_json::from_str(body).unwrap();
-            let (path, verdict) = judged(kind, title, body.as_object().unwrap().clone());
-            let described = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
-            let complaints = schema::complaints(&document, described, &body);
-            let name = format!("{} {title}", file.display());
+            let (path, verdict) = judged(kind, title, body.as_object().unwrap().clone(), *strictness);
+            let complaints = schema::complaints(document, taken(document, path), &body);
+            let name = format!("{} {title} {strictness:?}", file.display());
             match verdict {
                 Err(why) => {
                     counts[1] += 1;
@@ -142,7 +147,77 @@ fn the_schemas_take_the_requests_that_the_types_take_and_no_others() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(counts[0] > 120 && counts[1] > 60, "{counts:?}");
+    assert!(counts[0] > 360 && counts[1] > 180, "{counts:?}");
+}
+
+#[test]
+fn at_every_bound_the_schemas_and_the_types_agree() {
+    let said = json!([{"role": "user", "content": "json"}]);
+    let chat = json!({"model": "m", "messages": said});
+    let native = json!({"model": "m", "input": {"messages": said}, "parameters": {}});
+    let completion = json!({"model": "m", "prompt": "a"});
+    let mut probes: Vec<Value> = vec![
+        json!({"top_logprobs": 5, "logprobs": true}),
+        json!({"top_logprobs": 6, "logprobs": true}),
+        json!({"top_logprobs": 21, "logprobs": true}),
+        json!({"tools": [{"function": {"name": "f"}}], "tool_choice": "required"}),
+        json!({"tools": [{"function": {"name": "f"}}], "tool_choice": "any"}),
+        json!({"tools": [{"function": {"name": "f"}}], "tool_choice": {"function": {"name": "f"}}}),
+        json!({"tools": [{"function": {"name": "a b"}}]}),
+        json!({"stop": vec!["a"; 64]}),
+        json!({"stop": vec!["a"; 65]}),
+        json!({"stop": [""]}),
+        json!({"stop": [[]]}),
+        json!({"logit_bias": {"1": 100}}),
+        json!({"logit_bias": {"1": 100.5}}),
+        json!({"logit_bias": {"x": 1}}),
+    ];
+    for field in [
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "n",
+        "seed",
+        "max_tokens",
+        "max_completion_tokens",
+        "thinking_budget",
+        "logprobs",
+    ] {
+        let values =
+            ["null", "-3", "-2", "-1", "-0.5", "0", "0.5", "1", "1.0", "1.5", "2", "2.5", "4", "5", "6", "true"];
+        let values =
+            values.iter().chain(&["2147483647", "2147483648", "9223372036854775807", "9223372036854775808", "\"1\""]);
+        for value in values {
+            let value: Value = serde_json::from_str(value).unwrap();
+            // What the model bounds is not said as a number.
+            if !(field.contains("tokens") || field.contains("budget")) || value.as_f64().is_none_or(|count| count < 1e4)
+            {
+                probes.push(json!({field: value}));
+            }
+        }
+    }
+    let mut wrong = String::new();
+    let documents = STRICTNESSES.map(|strictness| (strictness, document(strictness, Language::En)));
+    for ((strictness, document), probe) in documents.iter().flat_map(|one| probes.iter().map(move |probe| (one, probe)))
+    {
+        for (kind, title, base) in
+            [("chat", "compat", &chat), ("chat", "native", &native), ("completions", "compat", &completion)]
+        {
+            let mut body = base.clone();
+            let fields = if title == "native" { &mut body["parameters"] } else { &mut body };
+            fields.as_object_mut().unwrap().extend(probe.as_object().unwrap().clone());
+            let (path, verdict) = judged(kind, title, body.as_object().unwrap().clone(), *strictness);
+            let complaints = schema::complaints(document, taken(document, path), &body);
+            if verdict.is_ok() != complaints.is_empty() {
+                wrong += &format!("{path} {strictness:?} {probe}: {verdict:?}, but {complaints:?}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 /// The address whose answer a snapshot is.

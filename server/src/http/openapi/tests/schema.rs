@@ -136,12 +136,17 @@ fn is(kind: &Value, value: &Value) -> bool {
 }
 
 fn bound(word: &str, wanted: &Value, value: &Value) -> bool {
-    let wanted = wanted.as_f64().expect("a number");
-    value.as_f64().is_none_or(|number| match word {
-        "minimum" => number >= wanted,
-        "maximum" => number <= wanted,
-        "exclusiveMinimum" => number > wanted,
-        _ => number < wanted,
+    // Large integers are compared as such: floats of two of them may be equal.
+    let whole = |value: &Value| value.as_number().and_then(serde_json::Number::as_i128);
+    let order = match (whole(value), whole(wanted)) {
+        (Some(value), Some(wanted)) => Some(value.cmp(&wanted)),
+        _ => value.as_f64().zip(wanted.as_f64()).and_then(|(value, wanted)| value.partial_cmp(&wanted)),
+    };
+    order.is_none_or(|order| match word {
+        "minimum" => order.is_ge(),
+        "maximum" => order.is_le(),
+        "exclusiveMinimum" => order.is_gt(),
+        _ => order.is_lt(),
     })
 }
 
