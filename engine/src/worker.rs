@@ -135,10 +135,8 @@ impl Worker {
         for sequence in self.sequences.iter_mut().filter(|sequence| sequence.running) {
             sequence.adopt(&mut self.cache);
         }
-        let texts: Vec<Text<'_>> = self.sequences.iter().map(Sequence::text).collect();
-        let follows = scheduler::follows(&texts, PAGE_TOKENS);
         let views: Vec<_> =
-            self.sequences.iter().zip(follows).map(|(sequence, follows)| sequence.view(follows)).collect();
+            self.sequences.iter().zip(self.follows()).map(|(sequence, follows)| sequence.view(follows)).collect();
         let free = u32::try_from(self.cache.available()).expect("pages are numbered with 32 bits");
         let room = Room { free, holders: self.cache.holders() };
         let mut step = scheduler::plan(&self.limits, &views, room, self.turn);
@@ -154,6 +152,11 @@ impl Worker {
                 self.queue.placed();
             }
         }
+        if !step.admit.is_empty() {
+            // Only now is it known how much they found, and so for what they wait.
+            let follows = self.follows();
+            step.spans.retain(|span| !(follows[span.index] && step.admit.contains(&span.index)));
+        }
         for span in &mut step.spans {
             let sequence = &mut self.sequences[span.index];
             // What was found at admission need not be computed.
@@ -162,6 +165,12 @@ impl Worker {
             let _ = catch_unwind(AssertUnwindSafe(|| sequence.start()));
         }
         step.spans
+    }
+
+    /// For each sequence whether an older one is about to compute what it needs next.
+    fn follows(&self) -> Vec<bool> {
+        let texts: Vec<Text<'_>> = self.sequences.iter().map(Sequence::text).collect();
+        scheduler::follows(&texts, PAGE_TOKENS)
     }
 
     /// Takes the pages that the planned rows will be stored in.
