@@ -66,6 +66,12 @@ impl Parser {
 
     /// The answer ended, cut off or not: what was held back is decided.
     pub(crate) fn end(&mut self, out: &mut Vec<Piece>) {
+        if self.menu.forced && !matches!(self.state, State::Text) {
+            // The grammar lets only calls through: what was cut before one began is the marks around it.
+            self.state = State::Text;
+            self.held.clear();
+            return self.blank.clear();
+        }
         self.refuse(out);
         if !self.blank.is_empty() {
             say(out, &std::mem::take(&mut self.blank));

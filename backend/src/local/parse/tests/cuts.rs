@@ -36,8 +36,11 @@ fn no_mutant_of_an_answer_loses_text_or_depends_on_the_cut() {
         let answer = String::from_utf8_lossy(bytes);
         for menu in [auto(), menu(2, true)] {
             let whole = read(&menu, [&*answer]);
-            if !whole.contains('⟦') {
-                assert_eq!(whole, answer);
+            match (whole.contains('⟦'), menu.forced) {
+                (true, _) => {}
+                (false, false) => assert_eq!(whole, answer),
+                // Its end may be a call that did not begin.
+                (false, true) => assert!(answer.starts_with(&whole), "{answer}: {whole}"),
             }
             let chars: Vec<String> = answer.chars().map(String::from).collect();
             assert_eq!(read(&menu, chars.iter().map(String::as_str)), whole);

@@ -42,6 +42,14 @@ fn a_forced_call_cut_off_is_a_call_as_far_as_it_came() {
 }
 
 #[test]
+fn a_forced_call_cut_off_before_it_began_is_nothing() {
+    for cut in ["<tool_", "<tool_call>\n", "<tool_call>\n{\"", "<tool_call>\n{\"name\": \"weather\", \"argu"] {
+        assert_eq!(read(&menu(1, true), [cut]), "", "{cut}");
+        assert_eq!(read(&auto(), [cut]), cut.to_owned(), "{cut}");
+    }
+}
+
+#[test]
 fn forced_and_free_answers_are_read_alike_when_the_calls_are_sound() {
     for (answer, _) in HERMES.iter().chain(OTHERS) {
         assert_eq!(read(&menu(8, true), [*answer]), read(&auto(), [*answer]), "{answer}");
