@@ -7,7 +7,8 @@
 //!
 //! What may still become a call is held back; each character is looked at once, so that an answer takes
 //! time in proportion to its length. `parser` knows where calls may begin and what is held, `marks` what
-//! stands around them; `object` (with `scan`, which knows JSON) and `xml` read a call itself. What a request's tools mean is not decided here but by whoever makes the [`Menu`].
+//! stands around them; `object` (with `scan`, which knows JSON) and `xml` read a call itself. What a
+//! request's tools mean is not decided here but by whoever makes the [`Menu`].
 
 mod held;
 mod marks;
