@@ -14,6 +14,8 @@ fn models() -> Vec<(&'static str, TinyModel)> {
     vec![
         ("qwen2 F32", TinyModel::qwen2()),
         ("qwen3 F32", TinyModel::qwen3()),
+        ("qwen2moe Q8_0", TinyModel::qwen2moe().quantized(TensorType::Q8_0)),
+        ("qwen3moe Q4_0", TinyModel::qwen3moe().quantized(TensorType::Q4_0)),
         ("qwen2 Q5_0", TinyModel::qwen2().quantized(TensorType::Q5_0)),
         ("qwen2 Q8_0", TinyModel::qwen2().quantized(TensorType::Q8_0)),
         ("qwen3 Q4_K", TinyModel::qwen3().quantized(TensorType::Q4_K)),

@@ -105,6 +105,70 @@ fn qwen3_needs_its_head_norms_in_their_shape() {
     }
 }
 
+#[test]
+fn experts_that_contradict_themselves_are_refused_by_name() {
+    // what is wrong | change | what the error says
+    type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
+    let table: &[Row<'_>] = &[
+        ("no number of experts", |p| drop(p.remove("qwen2moe.expert_count")), &["qwen2moe.expert_count"]),
+        ("no experts", |p| p.set("qwen2moe.expert_count", 0u32), &["`qwen2moe.expert_count` is 0", "1 to 1024"]),
+        ("absurdly many", |p| p.set("qwen2moe.expert_count", u32::MAX), &["qwen2moe.expert_count", "1 to 1024"]),
+        ("none used", |p| p.set("qwen2moe.expert_used_count", 0u32), &["`qwen2moe.expert_used_count` is 0"]),
+        (
+            "more used than there are",
+            |p| p.set("qwen2moe.expert_used_count", 9u32),
+            &["`qwen2moe.expert_used_count` is 9", "at most the 8 experts"],
+        ),
+        (
+            "fewer than in the tensors",
+            |p| p.set("qwen2moe.expert_count", 7u32),
+            &["blk.0.ffn_gate_inp.weight", "[64, 7]"],
+        ),
+        (
+            "experts of no whole blocks",
+            |p| p.set("qwen2moe.expert_feed_forward_length", 33u32),
+            &["qwen2moe.expert_feed_forward_length", "multiple of 32"],
+        ),
+        (
+            "experts wider than in the tensors",
+            |p| p.set("qwen2moe.expert_feed_forward_length", 64u32),
+            &["blk.0.ffn_gate_exps.weight", "[64, 32, 8]", "[64, 64, 8]"],
+        ),
+        (
+            "a shared expert wider than in the tensors",
+            |p| p.set("qwen2moe.expert_shared_feed_forward_length", 128u32),
+            &["blk.0.ffn_gate_shexp.weight", "[64, 96]", "[64, 128]"],
+        ),
+        ("sigmoid for softmax", |p| p.set("qwen2moe.expert_gating_func", 2u32), &["expert_gating_func", "softmax"]),
+        ("a number for a flag", |p| p.set("qwen2moe.expert_weights_norm", 1u32), &["qwen2moe.expert_weights_norm"]),
+        ("no router", |p| p.remove_tensor("blk.1.ffn_gate_inp.weight"), &["blk.1.ffn_gate_inp.weight"]),
+        ("no experts' tensor", |p| p.remove_tensor("blk.1.ffn_down_exps.weight"), &["blk.1.ffn_down_exps.weight"]),
+        (
+            "no shared gate",
+            |p| p.remove_tensor("blk.0.ffn_gate_inp_shexp.weight"),
+            &["blk.0.ffn_gate_inp_shexp.weight"],
+        ),
+        (
+            "an expert too few in one tensor",
+            |p| p.reshape("blk.0.ffn_up_exps.weight", &[64, 32, 7], TensorType::F32),
+            &["blk.0.ffn_up_exps.weight", "[64, 32, 7]", "[64, 32, 8]"],
+        ),
+        (
+            "experts side by side in two dimensions",
+            |p| p.reshape("blk.0.ffn_up_exps.weight", &[64, 256], TensorType::F32),
+            &["blk.0.ffn_up_exps.weight", "[64, 256]", "[64, 32, 8]"],
+        ),
+    ];
+    for (what, change, says) in table {
+        let mut parts = TinyModel::qwen2moe().parts();
+        change(&mut parts);
+        let error = Model::load(&ModelFile::parts(parts).path, &on_threads(1)).map(drop).expect_err(what).to_string();
+        for says in *says {
+            assert!(error.contains(says), "{what}: {error}");
+        }
+    }
+}
+
 /// Loads and, if that works, computes a little. True if the model ran.
 fn load_and_run(bytes: &[u8]) -> bool {
     let file = ModelFile::bytes(bytes);
@@ -125,16 +189,22 @@ fn any_change_to_a_model_file_is_refused_or_runs() {
     let models = [
         TinyModel { layers: 1, ..TinyModel::qwen2() }.quantized(TensorType::Q4_0).bytes(),
         TinyModel { layers: 1, ..TinyModel::qwen3() }.quantized(TensorType::Q8_0).bytes(),
+        TinyModel { layers: 1, ..TinyModel::qwen2moe() }.quantized(TensorType::Q4_0).bytes(),
     ];
     let samples: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let mut ran = 0;
     mutate::rounds(11, 60, &samples, |bytes| ran += u32::from(load_and_run(bytes)));
-    assert!(ran > 20, "only {ran} of 122 files ran: the mutations do not get past the reader");
+    assert!(ran > 20, "only {ran} of 183 files ran: the mutations do not get past the reader");
 }
 
 #[test]
 fn every_number_of_the_metadata_may_be_wrong() {
-    let model = TinyModel { layers: 1, ..TinyModel::qwen3() }.quantized(TensorType::Q8_0);
+    for model in [TinyModel::qwen3(), TinyModel::qwen2moe()] {
+        every_number_may_be_wrong(&TinyModel { layers: 1, ..model }.quantized(TensorType::Q8_0));
+    }
+}
+
+fn every_number_may_be_wrong(model: &TinyModel) {
     let keys: Vec<String> = model.parts().metadata.into_iter().map(|(key, _)| key).collect();
     let values = [
         Value::U32(0),

@@ -20,7 +20,11 @@ fn what_a_file_may_not_be_is_refused_by_name() {
     // what is wrong | change | what the error says
     type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
     let table: &[Row<'_>] = &[
-        ("another architecture", |p| p.set("general.architecture", "llama"), &["`llama`", "qwen2, qwen3"]),
+        (
+            "another architecture",
+            |p| p.set("general.architecture", "llama"),
+            &["`llama`", "qwen2, qwen2moe, qwen3, qwen3moe"],
+        ),
         ("no architecture", |p| drop(p.remove("general.architecture")), &["general.architecture"]),
         ("no layers", |p| p.set("qwen2.block_count", 0u32), &["`qwen2.block_count` is 0", "1 to"]),
         ("more layers than tensors", |p| p.set("qwen2.block_count", 3u32), &["blk.2.attn_norm.weight"]),
@@ -103,7 +107,7 @@ fn an_unsupported_tensor_type_is_named_with_those_that_are_supported() {
 fn every_supported_layout_runs() {
     use TensorType::{BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
     for kind in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K] {
-        for model in [TinyModel::qwen2(), TinyModel::qwen3()] {
+        for model in [TinyModel::qwen2(), TinyModel::qwen3(), TinyModel::qwen2moe(), TinyModel::qwen3moe()] {
             let file = ModelFile::tiny(&model.quantized(kind));
             let engine = file.engine(1, EngineOptions::default());
             assert!(run(&engine, greedy(&prompt(1, 40), 8)).end.is_ok(), "{kind}");

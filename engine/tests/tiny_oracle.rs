@@ -1,4 +1,4 @@
-//! Tiny models of both architectures give the oracle's figures (see `golden/README.md`).
+//! Tiny models of every architecture give the oracle's figures (see `golden/README.md`).
 
 mod common;
 
@@ -28,6 +28,13 @@ fn models() -> Vec<(&'static str, TinyModel, &'static str)> {
         ("qwen2 Q4_K", TinyModel::qwen2().quantized(TensorType::Q4_K), include_str!("golden/tiny-qwen2-q4_k.json")),
         ("qwen3 F32", TinyModel::qwen3(), include_str!("golden/tiny-qwen3-f32.json")),
         ("qwen3 Q8_0", TinyModel::qwen3().quantized(TensorType::Q8_0), include_str!("golden/tiny-qwen3-q8_0.json")),
+        ("qwen2moe F32", TinyModel::qwen2moe(), include_str!("golden/tiny-qwen2moe-f32.json")),
+        ("qwen3moe F32", TinyModel::qwen3moe(), include_str!("golden/tiny-qwen3moe-f32.json")),
+        (
+            "qwen3moe Q8_0",
+            TinyModel::qwen3moe().quantized(TensorType::Q8_0),
+            include_str!("golden/tiny-qwen3moe-q8_0.json"),
+        ),
         ("qwen3 Q6_K", TinyModel::qwen3().quantized(TensorType::Q6_K), include_str!("golden/tiny-qwen3-q6_k.json")),
     ]
 }
@@ -73,7 +80,9 @@ fn with_quantized_activations_losses_stay_near() {
         let scored = engine.score_all(&case.ids).unwrap();
         let count = case.nll.len() as f32;
         let off = scored.nll.iter().zip(&case.nll).map(|(a, b)| (a - b).abs()).sum::<f32>() / count;
-        // Weights drawn at random average less out than learned ones, hence twice the bound of real models.
-        assert!(off <= 0.08, "{what}: mean |Δ nll| is {off}");
+        // Weights drawn at random average less out than learned ones, hence twice the bound of real models. A
+        // router drawn at random is seldom sure, and what was rounded before it may choose another expert.
+        let most = if model.experts.is_some() { 0.16 } else { 0.08 };
+        assert!(off <= most, "{what}: mean |Δ nll| is {off}");
     }
 }

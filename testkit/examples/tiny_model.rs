@@ -27,15 +27,20 @@ fn main() -> ExitCode {
         [path, architecture] => (path, architecture, "q8_0"),
         [path, architecture, kind] => (path, architecture, kind),
         _ => {
-            eprintln!("usage: tiny_model FILE [qwen2|qwen3 [f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k]]");
+            eprintln!(
+                "usage: tiny_model FILE [qwen2|qwen2moe|qwen3|qwen3moe \
+                 [f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k]]"
+            );
             return ExitCode::from(2);
         }
     };
     let model = match architecture {
         "qwen2" => TinyModel::qwen2(),
+        "qwen2moe" => TinyModel::qwen2moe(),
         "qwen3" => TinyModel::qwen3(),
+        "qwen3moe" => TinyModel::qwen3moe(),
         other => {
-            eprintln!("`{other}` is neither qwen2 nor qwen3");
+            eprintln!("`{other}` is none of qwen2, qwen2moe, qwen3, qwen3moe");
             return ExitCode::from(2);
         }
     };

@@ -1,4 +1,4 @@
-"""An exact forward pass of tiny qwen2 and qwen3 files in numpy, in 64-bit floats.
+"""An exact forward pass of tiny qwen2, qwen2moe, qwen3 and qwen3moe files in numpy, in 64-bit floats.
 
 It shares no code with the project: its own GGUF reader, its own dequantisation, plain formulas.
 
@@ -145,6 +145,38 @@ def attend(q, k, v):
     return np.einsum("hqk,khd->qhd", weights, v).reshape(count, heads * dim)
 
 
+def gated(h, gate, up, down):
+    gate, up = h @ gate.T, h @ up.T
+    return (gate / (1 + np.exp(-gate)) * up) @ down.T
+
+
+def experts(h, part, used, normalised):
+    """Every row through its `used` experts of the largest weights, one row and one expert at a time."""
+    scores = h @ part("ffn_gate_inp.weight").T
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    out = np.zeros_like(h)
+    for row in range(len(h)):
+        chosen = np.argsort(-weights[row], kind="stable")[:used]
+        share = weights[row, chosen]
+        if normalised:
+            share = share / share.sum()
+        for weight, expert in zip(share, chosen):
+            matrices = (part(f"ffn_{which}_exps.weight")[expert] for which in ("gate", "up", "down"))
+            out[row] += weight * gated(h[row], *matrices)
+    return out
+
+
+def feed_forward(h, name, get, part):
+    if name in ("qwen2", "qwen3"):
+        return gated(h, *(part(f"ffn_{which}.weight") for which in ("gate", "up", "down")))
+    out = experts(h, part, get("expert_used_count"), normalised=name == "qwen3moe")
+    if name == "qwen2moe":
+        shared = gated(h, *(part(f"ffn_{which}_shexp.weight") for which in ("gate", "up", "down")))
+        out += shared / (1 + np.exp(-(h @ part("ffn_gate_inp_shexp.weight"))))[:, None]
+    return out
+
+
 def forward(metadata, tensors, ids):
     name = metadata["general.architecture"]
     get = lambda key: metadata[f"{name}.{key}"]
@@ -156,16 +188,15 @@ def forward(metadata, tensors, ids):
         part = lambda key: tensors[f"blk.{layer}.{key}"]
         h = norm(x, part("attn_norm.weight"), epsilon)
         q, k, v = (h @ part(f"attn_{which}.weight").T for which in "qkv")
-        if name == "qwen2":
+        if name.startswith("qwen2"):
             q, k, v = q + part("attn_q.bias"), k + part("attn_k.bias"), v + part("attn_v.bias")
         q = q.reshape(-1, heads, head_dim)
         k, v = k.reshape(-1, kv_heads, head_dim), v.reshape(-1, kv_heads, head_dim)
-        if name == "qwen3":
+        if name.startswith("qwen3"):
             q, k = norm(q, part("attn_q_norm.weight"), epsilon), norm(k, part("attn_k_norm.weight"), epsilon)
         x = x + attend(rotate(q, base), rotate(k, base), v) @ part("attn_output.weight").T
         h = norm(x, part("ffn_norm.weight"), epsilon)
-        gate, up = h @ part("ffn_gate.weight").T, h @ part("ffn_up.weight").T
-        x = x + (gate / (1 + np.exp(-gate)) * up) @ part("ffn_down.weight").T
+        x = x + feed_forward(h, name, get, part)
     output = tensors.get("output.weight", tensors["token_embd.weight"])
     return norm(x, tensors["output_norm.weight"], epsilon) @ output.T
 

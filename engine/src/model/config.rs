@@ -11,17 +11,21 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
     Qwen2,
+    Qwen2Moe,
     Qwen3,
+    Qwen3Moe,
 }
 
 impl Architecture {
-    const ALL: [Self; 2] = [Self::Qwen2, Self::Qwen3];
+    const ALL: [Self; 4] = [Self::Qwen2, Self::Qwen2Moe, Self::Qwen3, Self::Qwen3Moe];
 
     /// The name in `general.architecture`, which is also the prefix of the other keys.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Qwen2 => "qwen2",
+            Self::Qwen2Moe => "qwen2moe",
             Self::Qwen3 => "qwen3",
+            Self::Qwen3Moe => "qwen3moe",
         }
     }
 
@@ -40,7 +44,10 @@ pub(crate) struct Config {
     pub(crate) architecture: Architecture,
     pub(crate) layers: usize,
     pub(crate) hidden: usize,
+    /// Inner width of the MLP that every row goes through; of the shared one beside experts.
+    /// 0 in a model of nothing but experts.
     pub(crate) ffn: usize,
+    pub(crate) experts: Option<ExpertsConfig>,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
@@ -50,8 +57,29 @@ pub(crate) struct Config {
     pub(crate) rope_scaling: RopeScaling,
 }
 
+/// The numbers of a mixture of experts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ExpertsConfig {
+    /// Experts of a layer.
+    pub(crate) count: usize,
+    /// Experts that a row goes through, at most `count`.
+    pub(crate) used: usize,
+    /// Inner width of one expert.
+    pub(crate) ffn: usize,
+    /// Whether the weights of the experts used are made to sum to 1.
+    pub(crate) normalised: bool,
+    /// Whether there is an expert beside them that every row goes through, [`Config::ffn`] wide.
+    pub(crate) shared: bool,
+}
+
 /// Activations are quantised in blocks of this many; rows of matrices hold whole blocks.
 const BLOCK: usize = 32;
+
+/// How wide an MLP may be inside.
+const FFN: RangeInclusive<u32> = 1..=1 << 19;
+
+/// Most experts of a layer.
+const EXPERTS_MAX: u32 = 1024;
 
 /// Attention computes this many dimensions of a head at once.
 const HEAD_LANES: usize = 16;
@@ -64,7 +92,16 @@ impl Config {
 
         let layers = keys.size("block_count", 1..=1024)?;
         let hidden = keys.size("embedding_length", 1..=1 << 17)?;
-        let ffn = keys.size("feed_forward_length", 1..=1 << 19)?;
+        let experts = match architecture {
+            Architecture::Qwen2 | Architecture::Qwen3 => None,
+            Architecture::Qwen2Moe => Some(keys.experts(false, true)?),
+            Architecture::Qwen3Moe => Some(keys.experts(true, false)?),
+        };
+        let (ffn_key, ffn) = match &experts {
+            None => ("feed_forward_length", keys.size("feed_forward_length", FFN)?),
+            Some(experts) if experts.shared => keys.shared_ffn()?,
+            Some(_) => ("feed_forward_length", 0),
+        };
         let heads = keys.size("attention.head_count", 1..=1024)?;
         let kv_heads = keys.size_or("attention.head_count_kv", 1..=1024, heads)?;
         let head_dim = keys.size_or("attention.key_length", 2..=512, hidden / heads)?;
@@ -74,6 +111,7 @@ impl Config {
             layers,
             hidden,
             ffn,
+            experts,
             heads,
             kv_heads,
             head_dim,
@@ -82,7 +120,8 @@ impl Config {
             rope_base: keys.float_or("rope.freq_base", 1.0, 1e12, 10_000.0)?,
             rope_scaling: keys.rope_scaling()?,
         };
-        for (key, size) in [("embedding_length", hidden), ("feed_forward_length", ffn)] {
+        let expert_ffn = config.experts.as_ref().map_or(0, |experts| experts.ffn);
+        for (key, size) in [("embedding_length", hidden), (ffn_key, ffn), ("expert_feed_forward_length", expert_ffn)] {
             keys.must(size % BLOCK == 0, key, size, format_args!("a multiple of {BLOCK}"))?;
         }
         keys.must(
@@ -161,6 +200,37 @@ impl Keys<'_> {
             Some(_) => self.float(key, low, high),
             None => Ok(default),
         }
+    }
+
+    /// `normalised` is what the architecture does where the file does not say.
+    fn experts(&self, normalised: bool, shared: bool) -> Result<ExpertsConfig, Error> {
+        let count = self.size("expert_count", 1..=EXPERTS_MAX)?;
+        let used = self.size("expert_used_count", 1..=EXPERTS_MAX)?;
+        self.must(used <= count, "expert_used_count", used, format_args!("at most the {count} experts"))?;
+        // Early files have the width of all experts used together only.
+        let ffn = match self.file.get(&self.key("expert_feed_forward_length")) {
+            Some(_) => self.size("expert_feed_forward_length", FFN)?,
+            None => self.size("feed_forward_length", FFN)? / used,
+        };
+        self.must(ffn > 0, "feed_forward_length", ffn, format_args!("at least 1 for each of the {used} experts used"))?;
+        let normalised = self.flag("expert_weights_norm")?.unwrap_or(normalised);
+        // 1 is softmax; the other ways to weigh experts belong to other families.
+        let way = self.size_or("expert_gating_func", 0..=u32::MAX, 1)?;
+        self.must(way == 1, "expert_gating_func", way, format_args!("1, which is softmax"))?;
+        Ok(ExpertsConfig { count, used, ffn, normalised, shared })
+    }
+
+    /// Width of the shared expert, and the key that has it.
+    fn shared_ffn(&self) -> Result<(&'static str, usize), Error> {
+        let key = match self.file.get(&self.key("expert_shared_feed_forward_length")) {
+            Some(_) => "expert_shared_feed_forward_length",
+            None => "feed_forward_length",
+        };
+        Ok((key, self.size(key, FFN)?))
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+        self.file.opt_bool(&self.key(key)).map_err(|e| self.in_file(e))
     }
 
     fn text(&self, key: &str) -> Result<Option<&str>, Error> {

@@ -15,6 +15,7 @@ use qwenda_kernels::{Acts, AttendRow, Compute, KvSlot, KvStore, Precision, Rope}
 
 use super::{
     config::Config,
+    experts::{self, Experts},
     tensors::{Linear, Tensors},
     weights::Weights,
 };
@@ -46,8 +47,9 @@ pub(crate) struct Scratch {
     k: Vec<f32>,
     v: Vec<f32>,
     attended: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
+    pub(super) gate: Vec<f32>,
+    pub(super) up: Vec<f32>,
+    pub(super) experts: experts::Buffers,
     pub(crate) acts: Acts,
     pub(crate) logits: Vec<f32>,
 }
@@ -63,6 +65,7 @@ impl Scratch {
             attended: Vec::new(),
             gate: Vec::new(),
             up: Vec::new(),
+            experts: experts::Buffers::default(),
             acts: Acts::new(),
             logits: Vec::new(),
         }
@@ -88,12 +91,12 @@ impl Scratch {
 
 /// One forward pass on its way through the layers.
 pub(crate) struct Pass<'a> {
-    config: &'a Config,
+    pub(super) config: &'a Config,
     rope: &'a Rope,
-    products: Products<'a>,
+    pub(super) products: Products<'a>,
     batch: Batch<'a>,
     kv: &'a mut KvStore,
-    scratch: &'a mut Scratch,
+    pub(super) scratch: &'a mut Scratch,
 }
 
 /// What computes products of activations and weights.
@@ -114,12 +117,22 @@ pub(crate) struct Attention {
     o: Linear,
 }
 
-/// The gated MLP's matrices.
+/// What a layer does to each row by itself, behind its norm.
 pub(crate) struct Mlp {
     pub(crate) norm: Vec<f32>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    kind: MlpKind,
+}
+
+enum MlpKind {
+    Dense(Gated),
+    Experts(Experts),
+}
+
+/// A gated MLP's matrices.
+pub(crate) struct Gated {
+    pub(crate) gate: Linear,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
 }
 
 impl Attention {
@@ -138,13 +151,24 @@ impl Attention {
 
 impl Mlp {
     pub(crate) fn load(tensors: &mut Tensors<'_>, config: &Config, layer: usize) -> Result<Self, Error> {
-        let name = |part: &str| format!("blk.{layer}.{part}.weight");
+        let norm = tensors.vector(&format!("blk.{layer}.ffn_norm.weight"), config.hidden)?;
+        let kind = match &config.experts {
+            None => MlpKind::Dense(Gated::load(tensors, config, layer, "")?),
+            Some(experts) => MlpKind::Experts(Experts::load(tensors, config, experts, layer)?),
+        };
+        Ok(Self { norm, kind })
+    }
+}
+
+impl Gated {
+    /// The MLP of every row; `suffix` is what its tensors have at the end of their names.
+    pub(super) fn load(tensors: &mut Tensors<'_>, config: &Config, layer: usize, suffix: &str) -> Result<Self, Error> {
+        let name = |part: &str| format!("blk.{layer}.ffn_{part}{suffix}.weight");
         let (hidden, ffn) = (config.hidden, config.ffn);
         Ok(Self {
-            norm: tensors.vector(&name("ffn_norm"), hidden)?,
-            gate: tensors.matrix(&name("ffn_gate"), ffn, hidden)?,
-            up: tensors.matrix(&name("ffn_up"), ffn, hidden)?,
-            down: tensors.matrix(&name("ffn_down"), hidden, ffn)?,
+            gate: tensors.matrix(&name("gate"), ffn, hidden)?,
+            up: tensors.matrix(&name("up"), ffn, hidden)?,
+            down: tensors.matrix(&name("down"), hidden, ffn)?,
         })
     }
 }
@@ -167,7 +191,7 @@ impl<'a> Pass<'a> {
         Self { config, rope, products, batch, kv, scratch }
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.batch.ids.len()
     }
 
@@ -236,10 +260,23 @@ impl<'a> Pass<'a> {
         self.products.compute.add(&mut x[..len], &h[..len]);
     }
 
-    /// `x += (silu(h · Wgate) ∘ (h · Wup)) · Wdown`.
+    /// `x += mlp(h)`.
     pub(crate) fn add_mlp(&mut self, mlp: &Mlp) {
-        let (len, ffn_len) = (self.rows() * self.config.hidden, self.rows() * self.config.ffn);
-        let Scratch { x, h, gate, up, acts, .. } = &mut *self.scratch;
+        match &mlp.kind {
+            MlpKind::Experts(experts) => self.add_experts(experts),
+            MlpKind::Dense(mlp) => {
+                self.gated(mlp);
+                let len = self.rows() * self.config.hidden;
+                let Scratch { x, h, .. } = &mut *self.scratch;
+                self.products.compute.add(&mut x[..len], &h[..len]);
+            }
+        }
+    }
+
+    /// `h = (silu(h · Wgate) ∘ (h · Wup)) · Wdown`.
+    pub(super) fn gated(&mut self, mlp: &Gated) {
+        let ffn_len = self.rows() * self.config.ffn;
+        let Scratch { h, gate, up, acts, .. } = &mut *self.scratch;
         let jobs = &mut [
             (&mlp.gate, &mut *gate), // [rows, ffn]
             (&mlp.up, &mut *up),     // [rows, ffn]
@@ -247,7 +284,6 @@ impl<'a> Pass<'a> {
         self.products.run(h, jobs, acts);
         self.products.compute.silu_mul(&mut gate[..ffn_len], &up[..ffn_len]);
         self.products.run(gate, &mut [(&mlp.down, &mut *h)], acts); // [rows, hidden]
-        self.products.compute.add(&mut x[..len], &h[..len]);
     }
 }
 
@@ -255,10 +291,21 @@ impl Products<'_> {
     /// Products of `x` with several matrices of equal width. All buffers have room for the rows
     /// that enter twice, behind the others; `x` is used up.
     fn run(&self, x: &mut [f32], jobs: &mut [(&Linear, &mut Vec<f32>)], acts: &mut Acts) {
+        self.run_some(&self.firsts, x, jobs, acts);
+    }
+
+    /// As [`Self::run`] for rows of which those in `firsts` enter twice.
+    pub(super) fn run_some(
+        &self,
+        firsts: &[usize],
+        x: &mut [f32],
+        jobs: &mut [(&Linear, &mut Vec<f32>)],
+        acts: &mut Acts,
+    ) {
         let cols = jobs[0].0.cols;
-        let rows = x.len() / cols - self.firsts.len();
+        let rows = x.len() / cols - firsts.len();
         let (whole, rests) = x.split_at_mut(rows * cols);
-        for (&first, rest) in self.firsts.iter().zip(rests.chunks_exact_mut(cols)) {
+        for (&first, rest) in firsts.iter().zip(rests.chunks_exact_mut(cols)) {
             split(&mut whole[first * cols..][..cols], rest);
         }
         self.compute.quantize(x, cols, self.precision, acts);
@@ -267,7 +314,7 @@ impl Products<'_> {
         self.compute.matmul(&mut products, acts);
         for (linear, out) in jobs {
             let (whole, rests) = out.split_at_mut(rows * linear.rows);
-            for (&first, rest) in self.firsts.iter().zip(rests.chunks_exact(linear.rows)) {
+            for (&first, rest) in firsts.iter().zip(rests.chunks_exact(linear.rows)) {
                 for (sum, rest) in whole[first * linear.rows..].iter_mut().zip(rest) {
                     *sum += rest;
                 }

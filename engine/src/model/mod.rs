@@ -4,6 +4,7 @@
 //! model is [`crate::Engine`].
 
 mod config;
+mod experts;
 mod hash;
 pub(crate) mod layers;
 mod qwen2;
@@ -137,8 +138,8 @@ impl Model {
         let vocab = tokenizer.len();
         let embedding = tensors.embedding("token_embd.weight", vocab, config.hidden)?;
         let network = match config.architecture {
-            Architecture::Qwen2 => Network::Qwen2(Qwen2::load(&mut tensors, &config)?),
-            Architecture::Qwen3 => Network::Qwen3(Qwen3::load(&mut tensors, &config)?),
+            Architecture::Qwen2 | Architecture::Qwen2Moe => Network::Qwen2(Qwen2::load(&mut tensors, &config)?),
+            Architecture::Qwen3 | Architecture::Qwen3Moe => Network::Qwen3(Qwen3::load(&mut tensors, &config)?),
         };
         let output_norm = tensors.vector("output_norm.weight", config.hidden)?;
         // Without an output matrix of its own, a model uses its embedding table ("tied").

@@ -1,4 +1,5 @@
-//! Qwen2 and Qwen2.5: pre-norm blocks, grouped-query attention with biases on q, k and v, SwiGLU.
+//! Qwen2 and Qwen2.5: pre-norm blocks, grouped-query attention with biases on q, k and v, SwiGLU;
+//! and the mixture of experts of that line, which differs in nothing but what [`Mlp`] is.
 
 use super::{
     config::Config,

@@ -1,4 +1,5 @@
-//! Qwen3, dense: as Qwen2, but each head of q and k is normalised by itself and nothing has a bias.
+//! Qwen3: as Qwen2, but each head of q and k is normalised by itself and nothing has a bias. The
+//! mixture of experts of that line differs in nothing but what [`Mlp`] is.
 
 use super::{
     config::Config,

@@ -20,6 +20,8 @@ pub(crate) struct Linear {
 /// A matrix and the tensor it is packed from.
 pub(crate) struct Planned {
     pub(crate) name: String,
+    /// Which of the tensor's matrices it is, where there are several.
+    pub(crate) index: usize,
     pub(crate) linear: Linear,
 }
 
@@ -60,6 +62,22 @@ impl<'a> Tensors<'a> {
     /// A matrix of `rows` outputs and `cols` inputs, to be packed.
     pub(crate) fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Linear, Error> {
         let (_, layout) = self.find(name, &[cols, rows])?;
+        self.plan(name, 0, layout, rows, cols)
+    }
+
+    /// Equal matrices that lie one behind the other in one tensor, to be packed each by itself.
+    pub(crate) fn matrices(
+        &mut self,
+        name: &str,
+        count: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Vec<Linear>, Error> {
+        let (_, layout) = self.find(name, &[cols, rows, count])?;
+        (0..count).map(|index| self.plan(name, index, layout, rows, cols)).collect()
+    }
+
+    fn plan(&mut self, name: &str, index: usize, layout: Layout, rows: usize, cols: usize) -> Result<Linear, Error> {
         let len = packed_len(layout, rows, cols);
         let end = self.bytes.checked_add(len).filter(|&end| isize::try_from(end).is_ok());
         let end = end.ok_or_else(|| Error::TooLarge {
@@ -68,7 +86,7 @@ impl<'a> Tensors<'a> {
         })?;
         let linear = Linear { layout, rows, cols, bytes: self.bytes..end };
         self.bytes = end;
-        self.planned.push(Planned { name: name.to_owned(), linear: linear.clone() });
+        self.planned.push(Planned { name: name.to_owned(), index, linear: linear.clone() });
         Ok(linear)
     }
 

@@ -94,8 +94,8 @@ impl Weights {
 
     fn in_memory(file: &Gguf, planned: &[Planned], bytes: usize, compute: &Compute) -> Self {
         let mut memory = AlignedBytes::zeroed(bytes);
-        for Planned { name, linear } in planned {
-            pack_tensor(file, name, linear, &mut memory[linear.bytes.clone()], compute);
+        for planned in planned {
+            pack_matrix(file, planned, &mut memory[planned.linear.bytes.clone()], compute);
         }
         Self(Bytes::Private(memory))
     }
@@ -204,9 +204,9 @@ fn write(mut out: &File, file: &Gguf, planned: &[Planned], id: &Identity, comput
     let mut hashes = Hashes::default();
     let largest = planned.iter().map(|planned| planned.linear.bytes.len()).max().unwrap_or(0);
     let mut packed = vec![0; largest];
-    for Planned { name, linear } in planned {
-        let matrix = &mut packed[..linear.bytes.len()];
-        pack_tensor(file, name, linear, matrix, compute);
+    for planned in planned {
+        let matrix = &mut packed[..planned.linear.bytes.len()];
+        pack_matrix(file, planned, matrix, compute);
         hashes.push(matrix);
         out.write_all(matrix)?;
     }
@@ -251,12 +251,12 @@ impl Hashes {
     }
 }
 
-/// Packs one tensor, several rows at once.
-fn pack_tensor(file: &Gguf, name: &str, linear: &Linear, out: &mut [u8], compute: &Compute) {
-    let tensor = file.tensor(name).expect("planning has found it");
-    let source = file.data(tensor);
-    let Linear { layout, rows, cols, .. } = *linear;
+/// Packs one matrix, several rows at once.
+fn pack_matrix(file: &Gguf, planned: &Planned, out: &mut [u8], compute: &Compute) {
+    let tensor = file.tensor(&planned.name).expect("planning has found it");
+    let Linear { layout, rows, cols, .. } = planned.linear;
     let row_bytes = layout.row_bytes(cols).expect("the reader has checked that rows hold whole blocks");
+    let source = &file.data(tensor)[planned.index * rows * row_bytes..][..rows * row_bytes];
     let task_bytes = packed_len(layout, TASK_ROWS, cols);
     let tasks: Vec<Mutex<&mut [u8]>> = out.chunks_mut(task_bytes).map(Mutex::new).collect();
     compute.for_each(tasks.len(), &|task| {

@@ -11,13 +11,17 @@ use std::{io, path::Path};
 
 use qwenda_gguf::{Array, Error, TensorType, Value, write::GgufWriter};
 
-/// Which of the two kinds of Qwen model.
+/// Which kind of Qwen model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// Biases on query, key and value.
     Qwen2,
+    /// The same with experts, one of them shared.
+    Qwen2Moe,
     /// Norms on each head's query and key instead.
     Qwen3,
+    /// The same with experts.
+    Qwen3Moe,
 }
 
 impl Architecture {
@@ -25,13 +29,31 @@ impl Architecture {
     pub fn name(self) -> &'static str {
         match self {
             Self::Qwen2 => "qwen2",
+            Self::Qwen2Moe => "qwen2moe",
             Self::Qwen3 => "qwen3",
+            Self::Qwen3Moe => "qwen3moe",
         }
+    }
+
+    /// Whether it is of the third generation or later.
+    fn is_qwen3(self) -> bool {
+        matches!(self, Self::Qwen3 | Self::Qwen3Moe)
     }
 }
 
-/// The settings of a tiny model. Start from [`TinyModel::qwen2`] or [`TinyModel::qwen3`] and change
-/// what the test is about.
+/// The experts of each layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: u32,
+    /// How many of them each token goes through.
+    pub used: u32,
+    /// Length of an expert's inner vector.
+    pub feed_forward: u32,
+}
+
+/// The settings of a tiny model. Start from [`TinyModel::qwen2`], [`TinyModel::qwen3`] or one of
+/// their kin, and change what the test is about.
 #[derive(Debug, Clone)]
 pub struct TinyModel {
     /// Which kind of model.
@@ -46,8 +68,10 @@ pub struct TinyModel {
     pub kv_heads: u32,
     /// Length of one head's vector; even.
     pub head_dim: u32,
-    /// Length of the feed-forward's inner vector.
+    /// Length of the feed-forward's inner vector; of the shared one beside experts.
     pub feed_forward: u32,
+    /// Experts in place of one feed-forward, for the architectures that have them.
+    pub experts: Option<Experts>,
     /// Most tokens of prompt and answer together.
     pub context: u32,
     /// Base of the rotary angles.
@@ -64,6 +88,8 @@ pub struct TinyModel {
     pub seed: u64,
 }
 
+const EXPERTS: Experts = Experts { count: 8, used: 2, feed_forward: 32 };
+
 impl TinyModel {
     /// Two layers, separate output, F32.
     pub fn qwen2() -> Self {
@@ -75,6 +101,7 @@ impl TinyModel {
             kv_heads: 2,
             head_dim: 16,
             feed_forward: 96,
+            experts: None,
             context: 512,
             rope_base: 1_000_000.0,
             norm_epsilon: 1e-6,
@@ -90,12 +117,32 @@ impl TinyModel {
         Self { architecture: Architecture::Qwen3, head_dim: 32, output: None, seed: 2, ..Self::qwen2() }
     }
 
+    /// As [`Self::qwen2`], with eight experts, of which two are used, and a shared one.
+    pub fn qwen2moe() -> Self {
+        Self { architecture: Architecture::Qwen2Moe, experts: Some(EXPERTS), seed: 3, ..Self::qwen2() }
+    }
+
+    /// As [`Self::qwen3`], with three layers of eight experts, of which two are used.
+    pub fn qwen3moe() -> Self {
+        Self {
+            architecture: Architecture::Qwen3Moe,
+            layers: 3,
+            experts: Some(EXPERTS),
+            output: Some(TensorType::F32),
+            seed: 4,
+            ..Self::qwen3()
+        }
+    }
+
     /// The same model with every matrix in layout `kind`. Widths grow to whole blocks.
     #[must_use]
     pub fn quantized(mut self, kind: TensorType) -> Self {
         let block = kind.block().map_or(1, |(elements, _)| elements as u32);
         self.hidden = self.hidden.next_multiple_of(block);
         self.feed_forward = self.feed_forward.next_multiple_of(block);
+        if let Some(experts) = &mut self.experts {
+            experts.feed_forward = experts.feed_forward.next_multiple_of(block);
+        }
         // The attention output's rows are all heads side by side.
         while !(self.heads * self.head_dim).is_multiple_of(block) {
             self.head_dim *= 2;
@@ -142,7 +189,15 @@ impl TinyModel {
         put(&format!("{name}.attention.head_count_kv"), self.kv_heads.into());
         put(&format!("{name}.rope.freq_base"), self.rope_base.into());
         put(&format!("{name}.attention.layer_norm_rms_epsilon"), self.norm_epsilon.into());
-        if self.architecture == Architecture::Qwen3 || self.head_dim * self.heads != self.hidden {
+        if let Some(experts) = &self.experts {
+            put(&format!("{name}.expert_count"), experts.count.into());
+            put(&format!("{name}.expert_used_count"), experts.used.into());
+            put(&format!("{name}.expert_feed_forward_length"), experts.feed_forward.into());
+        }
+        if self.architecture == Architecture::Qwen2Moe {
+            put(&format!("{name}.expert_shared_feed_forward_length"), self.feed_forward.into());
+        }
+        if self.architecture.is_qwen3() || self.head_dim * self.heads != self.hidden {
             put(&format!("{name}.attention.key_length"), self.head_dim.into());
             put(&format!("{name}.attention.value_length"), self.head_dim.into());
         }

@@ -3,10 +3,7 @@
 use super::Architecture;
 
 pub(super) fn chat_template(architecture: Architecture) -> String {
-    let thinking = match architecture {
-        Architecture::Qwen2 => "",
-        Architecture::Qwen3 => NO_THINKING,
-    };
+    let thinking = if architecture.is_qwen3() { NO_THINKING } else { "" };
     [HEAD, TURNS, GENERATION, thinking, END].concat()
 }
 

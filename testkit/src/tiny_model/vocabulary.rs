@@ -68,10 +68,7 @@ pub(super) fn vocabulary(architecture: Architecture) -> Vocabulary {
     let learned = learn(&letters);
     tokens.extend(learned.iter().map(|(left, right)| format!("{left}{right}")));
     let mut kinds = vec![NORMAL; tokens.len()];
-    let more = match architecture {
-        Architecture::Qwen2 => [].as_slice(),
-        Architecture::Qwen3 => &SPECIAL_QWEN3,
-    };
+    let more = if architecture.is_qwen3() { SPECIAL_QWEN3.as_slice() } else { &[] };
     for (text, kind) in SPECIAL.iter().chain(more) {
         tokens.push((*text).to_owned());
         kinds.push(*kind);

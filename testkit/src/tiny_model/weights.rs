@@ -2,7 +2,7 @@
 
 use qwenda_gguf::TensorType;
 
-use super::{Architecture, Tensor, TinyModel};
+use super::{Architecture, Experts, Tensor, TinyModel};
 use crate::{quantize::quantize, rng::Rng};
 
 pub(super) fn tensors(model: &TinyModel, vocabulary: u32) -> Vec<Tensor> {
@@ -18,21 +18,22 @@ pub(super) fn tensors(model: &TinyModel, vocabulary: u32) -> Vec<Tensor> {
         made.matrix(&name("attn_k.weight"), hidden, kv, kind);
         made.matrix(&name("attn_v.weight"), hidden, kv, kind);
         match model.architecture {
-            Architecture::Qwen2 => {
+            Architecture::Qwen2 | Architecture::Qwen2Moe => {
                 made.vector(&name("attn_q.bias"), q, 0.0);
                 made.vector(&name("attn_k.bias"), kv, 0.0);
                 made.vector(&name("attn_v.bias"), kv, 0.0);
             }
-            Architecture::Qwen3 => {
+            Architecture::Qwen3 | Architecture::Qwen3Moe => {
                 made.vector(&name("attn_q_norm.weight"), model.head_dim, 1.0);
                 made.vector(&name("attn_k_norm.weight"), model.head_dim, 1.0);
             }
         }
         made.matrix(&name("attn_output.weight"), q, hidden, kind);
         made.vector(&name("ffn_norm.weight"), hidden, 1.0);
-        made.matrix(&name("ffn_gate.weight"), hidden, inner, kind);
-        made.matrix(&name("ffn_up.weight"), hidden, inner, kind);
-        made.matrix(&name("ffn_down.weight"), inner, hidden, kind);
+        match model.experts {
+            None => made.feed_forward(&name("ffn_"), "", hidden, inner, kind),
+            Some(experts) => made.experts(&name("ffn_"), model, experts),
+        }
     }
     made.vector("output_norm.weight", hidden, 1.0);
     if let Some(kind) = model.output {
@@ -53,11 +54,38 @@ impl Made {
         self.push(name, vec![len.into()], TensorType::F32, &values);
     }
 
+    fn feed_forward(&mut self, before: &str, after: &str, hidden: u32, inner: u32, kind: TensorType) {
+        self.matrix(&format!("{before}gate{after}.weight"), hidden, inner, kind);
+        self.matrix(&format!("{before}up{after}.weight"), hidden, inner, kind);
+        self.matrix(&format!("{before}down{after}.weight"), inner, hidden, kind);
+    }
+
+    fn experts(&mut self, before: &str, model: &TinyModel, experts: Experts) {
+        let TinyModel { hidden, weights: kind, .. } = *model;
+        let Experts { count, feed_forward: inner, .. } = experts;
+        // As published files have it, whatever the other layouts are.
+        self.matrix(&format!("{before}gate_inp.weight"), hidden, count, TensorType::F32);
+        for (part, cols, rows) in [("gate", hidden, inner), ("up", hidden, inner), ("down", inner, hidden)] {
+            self.matrices(&format!("{before}{part}_exps.weight"), cols, rows, Some(count), kind);
+        }
+        if model.architecture == Architecture::Qwen2Moe {
+            self.vector(&format!("{before}gate_inp_shexp.weight"), hidden, 0.0);
+            self.feed_forward(before, "_shexp", hidden, model.feed_forward, kind);
+        }
+    }
+
     /// Rows that keep a vector's length about as it is.
     fn matrix(&mut self, name: &str, cols: u32, rows: u32, kind: TensorType) {
+        self.matrices(name, cols, rows, None, kind);
+    }
+
+    /// The same for several in one tensor.
+    fn matrices(&mut self, name: &str, cols: u32, rows: u32, count: Option<u32>, kind: TensorType) {
         let width = 1.5 / (cols as f32).sqrt();
-        let values: Vec<f32> = (0..cols * rows).map(|_| width * self.rng.normal()).collect();
-        self.push(name, vec![cols.into(), rows.into()], kind, &values);
+        let all = cols * rows * count.unwrap_or(1);
+        let values: Vec<f32> = (0..all).map(|_| width * self.rng.normal()).collect();
+        let dims = [cols, rows].into_iter().chain(count).map(u64::from).collect();
+        self.push(name, dims, kind, &values);
     }
 
     fn push(&mut self, name: &str, dims: Vec<u64>, kind: TensorType, values: &[f32]) {
