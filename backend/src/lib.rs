@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_core::Stream;
+pub use qwenda_engine::{EngineStats, STEP_BOUNDS_US, StepKind, StepTimes};
 use qwenda_types::{
     chat::{ChatRequest, FinishReason},
     completions::{CompletionRequest, Prompt},
@@ -49,6 +50,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether requests would be answered now.
     fn ready(&self) -> bool;
+
+    /// What the embedded engines have done, by the model's name; nothing of upstreams.
+    fn stats(&self) -> Vec<(String, EngineStats)> {
+        Vec::new()
+    }
 }
 
 /// What a caller may know of a model.

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    Backend, BackendError, BoxFuture, ChatCall, ChatStream, CompletionCall, EmbedCall, Embedded, ModelCard, Ranked,
-    RerankCall, TokenizeCall, Tokenized, models::near,
+    Backend, BackendError, BoxFuture, ChatCall, ChatStream, CompletionCall, EmbedCall, Embedded, EngineStats,
+    ModelCard, Ranked, RerankCall, TokenizeCall, Tokenized, models::near,
 };
 
 /// Several backends, each asked for its own models.
@@ -79,5 +79,9 @@ impl Backend for Routing {
     /// Only if all are: what names answer must not depend on when one asks.
     fn ready(&self) -> bool {
         self.backends.iter().all(|backend| backend.ready())
+    }
+
+    fn stats(&self) -> Vec<(String, EngineStats)> {
+        self.backends.iter().flat_map(|backend| backend.stats()).collect()
     }
 }

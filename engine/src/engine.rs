@@ -16,9 +16,11 @@ use qwenda_kernels::PAGE_TOKENS;
 use qwenda_tokenizer::Tokenizer;
 
 use crate::{
-    Error, Grammar, GrammarError, Model, ModelInfo, Probe, ProbeReply, Request, Scored, ScoredAll, Sink, SubmitError,
+    EngineStats, Error, Grammar, GrammarError, Model, ModelInfo, Probe, ProbeReply, Request, Scored, ScoredAll, Sink,
+    SubmitError,
     probe::{self, Probing},
     request::check_prompt,
+    stats::Counters,
     worker::Worker,
 };
 
@@ -36,6 +38,10 @@ pub struct EngineOptions {
     pub prefill_chunk_tokens: u32,
     /// Most requests that wait for a place; at least 1.
     pub queue_max: usize,
+    /// Rows that a step of decoding may have, guesses at what comes next included: while fewer
+    /// sequences decode, the rows that are left compute what their texts are likely to repeat. 0 guesses
+    /// nothing. The tokens are the same either way.
+    pub guess_rows_max: u32,
 }
 
 /// Tokens kept for all sequences together unless the options say otherwise.
@@ -43,7 +49,7 @@ pub const KV_TOKENS_DEFAULT: u32 = 32_768;
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { kv_tokens_max: None, sequences_max: 16, prefill_chunk_tokens: 128, queue_max: 64 }
+        Self { kv_tokens_max: None, sequences_max: 16, prefill_chunk_tokens: 128, queue_max: 64, guess_rows_max: 16 }
     }
 }
 
@@ -68,6 +74,7 @@ pub(crate) struct Queue {
     wake: Condvar,
     /// Jobs submitted and not yet given a place, wherever they are.
     waiting: AtomicUsize,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Default)]
@@ -107,6 +114,7 @@ impl Engine {
                 page_tokens: at_least_one(page),
                 prefill_tokens_max: at_least_one(options.prefill_chunk_tokens),
                 sequences_max: at_least_one(options.sequences_max),
+                guess_rows_max: options.guess_rows_max,
             },
             pages,
             tokens_max,
@@ -158,7 +166,7 @@ impl Engine {
 
     /// Runs many texts through the model and hands out something of each one's end. Takes one place
     /// in the queue, and is computed beside other sequences. Texts of an equal `scope` share what
-    /// their beginnings have in common.
+    /// their beginnings have in common; the scope is their account too.
     ///
     /// # Errors
     /// As for [`Self::submit`].
@@ -170,7 +178,7 @@ impl Engine {
         reply: Box<dyn ProbeReply>,
     ) -> Result<(), SubmitError> {
         probe::check(&texts, &want, self.info().vocab, self.0.tokens_max)?;
-        self.0.queue.push(Task::Probe(Probing { texts, want, scope, reply }))
+        self.0.queue.push(Task::Probe(Probing { texts, want, scope, account: scope, reply }))
     }
 
     /// Compiles a grammar of the JSON values that `schema` allows. Takes milliseconds, and the
@@ -246,6 +254,12 @@ impl Engine {
         self.0.tokens_max
     }
 
+    /// What it has done and how it is.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        self.0.queue.counters.read(self.queued())
+    }
+
     /// Requests that wait for a place.
     #[must_use]
     pub fn queued(&self) -> usize {
@@ -272,7 +286,13 @@ impl Drop for Handle {
 
 impl Queue {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), jobs: Mutex::default(), wake: Condvar::new(), waiting: AtomicUsize::new(0) }
+        Self {
+            limit: limit.max(1),
+            jobs: Mutex::default(),
+            wake: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            counters: Counters::default(),
+        }
     }
 
     pub(crate) fn push(&self, task: Task) -> Result<(), SubmitError> {

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use crate::{
     Event, FinishReason, Request, Sink, Timings, TokenLogprob,
     grammar::{Broken, State},
+    lookup::{GUESS_MAX, Lookup},
     model::Model,
     reasoning::{Part, Phase, Phases},
     sampler::{self, Allowed, NotFinite, Sampler},
@@ -30,6 +31,7 @@ pub(crate) struct Generate {
     released: Released,
     ends: Arc<[u32]>,
     logprobs: Option<u8>,
+    lookup: Lookup,
     pub(crate) sink: Box<dyn Sink>,
     first_token: Option<Instant>,
 }
@@ -86,6 +88,7 @@ impl Generate {
             released: Released::default(),
             ends: Arc::clone(ends),
             logprobs: request.logprobs,
+            lookup: Lookup::new(),
             sink,
             first_token: None,
         };
@@ -96,6 +99,18 @@ impl Generate {
     pub(crate) fn started(&mut self, cached_tokens: usize) {
         let cached_tokens = whole(cached_tokens);
         self.sink.event(Event::Started { prompt_tokens: whole(self.prompt_tokens), cached_tokens });
+    }
+
+    /// Guesses what follows `tokens`; no more than it may still say.
+    pub(crate) fn guess(&mut self, tokens: &[u32], guess: &mut Vec<u32>) {
+        // The last token it says is never computed.
+        let max = GUESS_MAX.min(self.tokens_end.saturating_sub(tokens.len() + 1));
+        self.lookup.guess(tokens, max, guess);
+    }
+
+    /// Of the last guess, rows were computed for `rows` tokens, and the first `right` were right.
+    pub(crate) fn judge_guess(&mut self, rows: usize, right: usize) {
+        self.lookup.judge(rows, right);
     }
 
     /// Takes the logits after the last token: adds the next one, and those that are decided with

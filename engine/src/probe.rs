@@ -47,6 +47,7 @@ pub(crate) struct Probing {
     pub(crate) texts: Vec<Vec<u32>>,
     pub(crate) want: Probe,
     pub(crate) scope: u64,
+    pub(crate) account: u64,
     pub(crate) reply: Box<dyn ProbeReply>,
 }
 

@@ -24,6 +24,22 @@ pub struct Request {
     pub reasoning: Option<Reasoning>,
     /// Whose computed prefixes may be reused: only requests of an equal scope share pages.
     pub scope: u64,
+    /// Who shares the engine with others as one: accounts get equal parts of it while it is busy,
+    /// however many requests each has.
+    pub account: u64,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// How urgent a request is. Nothing waits for ever: of what is computed while both are there, batch
+/// work gets a ninth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// Somebody waits for it.
+    #[default]
+    Interactive,
+    /// It may take its time.
+    Batch,
 }
 
 /// How a model marks its reasoning, and how much of it there may be.
@@ -140,6 +156,8 @@ impl Request {
             grammar: None,
             reasoning: None,
             scope: 0,
+            account: 0,
+            priority: Priority::Interactive,
         }
     }
 

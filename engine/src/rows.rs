@@ -11,8 +11,19 @@ pub(crate) struct Rows {
     positions: Vec<u32>,
     slots: Vec<KvSlot>,
     pub(crate) wanted: Vec<u32>,
-    /// Index of the sequence and position of its token, for each of `wanted`.
-    pub(crate) takers: Vec<(usize, usize)>,
+    /// Whose each of `wanted` is.
+    pub(crate) takers: Vec<Taker>,
+}
+
+/// A row whose logits somebody takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taker {
+    /// Index of the sequence.
+    pub(crate) index: usize,
+    /// Position of the row's token.
+    pub(crate) position: usize,
+    /// The token, which may be a guess.
+    pub(crate) id: u32,
 }
 
 impl Rows {
@@ -28,11 +39,12 @@ impl Rows {
             let sequence = &sequences[span.index];
             for position in span.start..span.start + span.len {
                 let at = position as usize;
-                if sequence.wants_all() || at + 1 == sequence.tokens.len() {
+                let id = sequence.token(at);
+                if sequence.wants_all() || at + 1 >= sequence.tokens.len() {
                     wanted.push(u32::try_from(ids.len()).expect("a batch has fewer than 2^32 rows"));
-                    takers.push((span.index, at));
+                    takers.push(Taker { index: span.index, position: at, id });
                 }
-                ids.push(sequence.tokens[at]);
+                ids.push(id);
                 positions.push(position);
                 let offset = u32::try_from(at % PAGE_TOKENS).expect("pages are small");
                 slots.push(KvSlot { page: sequence.held.pages()[at / PAGE_TOKENS], offset });

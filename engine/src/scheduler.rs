@@ -1,12 +1,17 @@
 //! What the next step computes: a pure function from the state of all sequences to a [`Step`].
 //!
-//! - Decoding sequences go first: each gets its one row in every step.
-//! - The rest of the step's token budget is prefill, in chunks, dealt out in equal shares in an
-//!   order that rotates from step to step.
-//! - Sequences wait in order of arrival and are admitted when their known tokens fit into free
-//!   pages. A sequence that grows past the free pages preempts the youngest one, which goes back
-//!   to waiting and is computed again later. The oldest is never preempted and fits alone into the
-//!   store, so it always advances: nothing can deadlock and nobody starves.
+//! - Decoding sequences go first: each gets its one row in every step, and where few decode, rows
+//!   for what it is guessed to say next.
+//! - The rest of the step's token budget is prefill, in chunks. Flows, which are the requests of
+//!   one account at one priority, share it by their weights, and the sequences of a flow equally,
+//!   in an order that rotates from step to step.
+//! - Of those that wait, the flow that was served least comes first (`fair` keeps the accounts), and
+//!   within a flow who came first. They are admitted when their known tokens fit into free pages;
+//!   nobody overtakes one who waits for pages. Where all places are taken, a flow that has less than
+//!   its share takes one from the flow that has most above its own.
+//! - A sequence that grows past the free pages preempts the youngest one, which goes back to waiting
+//!   and is computed again later. The oldest is never preempted and fits alone into the store, so
+//!   it always advances: nothing can deadlock and nobody starves.
 //! - Pages may be held by several sequences; one is free again when the last of them is gone. Who
 //!   needs next what an older sequence is about to compute waits for it, and then holds it too.
 //!
@@ -24,6 +29,19 @@ pub(crate) struct Limits {
     pub(crate) prefill_tokens_max: NonZeroU32,
     /// Most sequences that hold pages at once.
     pub(crate) sequences_max: NonZeroU32,
+    /// Rows of decoding up to which there is room for guesses.
+    pub(crate) guess_rows_max: u32,
+}
+
+/// Requests that share what there is with others as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flow {
+    /// Which one.
+    pub(crate) id: u64,
+    /// Its share of places and of prefill, beside others; at least 1.
+    pub(crate) weight: u32,
+    /// What it was given so far, in relation to its weight.
+    pub(crate) served: u64,
 }
 
 /// What the scheduler knows of one sequence. Sequences are given in order of arrival.
@@ -39,6 +57,10 @@ pub(crate) struct View<'a> {
     pub(crate) running: bool,
     /// Whether an older sequence computes what it needs next, as [`follows`] finds out.
     pub(crate) follows: bool,
+    /// How many tokens are guessed to follow its newest one.
+    pub(crate) guessed: u32,
+    /// Whose share it takes.
+    pub(crate) flow: Flow,
 }
 
 /// The pages of the store.
@@ -50,7 +72,7 @@ pub(crate) struct Room<'a> {
     pub(crate) holders: &'a [u32],
 }
 
-/// Rows of one sequence in a step: its tokens `start..start + len`.
+/// Rows of one sequence in a step: its tokens `start..start + len`, guesses behind the known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     /// Index of the sequence.
@@ -64,9 +86,11 @@ pub(crate) struct Span {
 impl Span {
     /// Leaves out what is stored already: the first `done` of `tokens` tokens.
     pub(crate) fn start_at(&mut self, done: usize, tokens: usize) {
-        let left = u32::try_from(tokens - done).unwrap_or(u32::MAX);
-        self.start = u32::try_from(done).unwrap_or(u32::MAX);
-        self.len = self.len.min(left);
+        let done = u32::try_from(done).unwrap_or(u32::MAX);
+        if done > self.start {
+            let left = u32::try_from(tokens).unwrap_or(u32::MAX) - done;
+            (self.start, self.len) = (done, self.len.min(left));
+        }
     }
 }
 
@@ -93,6 +117,7 @@ pub(crate) fn plan(limits: &Limits, views: &[View<'_>], room: Room<'_>, turn: u6
         step: Step::default(),
     };
     plan.decode();
+    plan.guess();
     plan.admit();
     plan.prefill(turn);
     plan.step
@@ -117,7 +142,7 @@ impl Plan<'_> {
         while let Some(&index) = self.running.get(next) {
             next += 1;
             let view = self.views[index];
-            if view.tokens - view.done != 1 {
+            if !decodes(view) {
                 continue;
             }
             let missing = self.pages_missing(view, view.tokens);
@@ -128,34 +153,85 @@ impl Plan<'_> {
         }
     }
 
+    /// Rows for guesses, as many as cost little beside those that decode. They take only pages that
+    /// nobody else asks for.
+    fn guess(&mut self) {
+        let decoding = u32::try_from(self.step.spans.len()).unwrap_or(u32::MAX);
+        let mut budget = self.limits.guess_rows_max.saturating_sub(decoding);
+        let mut left = decoding;
+        for at in 0..self.step.spans.len() {
+            let share = budget / left;
+            left -= 1;
+            let view = self.views[self.step.spans[at].index];
+            let rows = (1..=view.guessed.min(share)).rev().find(|rows| self.guess_pages(view, *rows) <= self.spare());
+            let Some(rows) = rows else { continue };
+            self.free -= self.guess_pages(view, rows);
+            self.step.spans[at].len += rows;
+            budget -= rows;
+        }
+    }
+
+    /// Pages that rows for guesses take beyond those of the known tokens.
+    fn guess_pages(&self, view: View<'_>, rows: u32) -> u32 {
+        self.pages_missing(view, view.tokens.saturating_add(rows)) - self.pages_missing(view, view.tokens)
+    }
+
+    /// Free pages that no running sequence needs for its next token.
+    fn spare(&self) -> u32 {
+        self.free.saturating_sub(u32::try_from(self.running.len()).unwrap_or(u32::MAX))
+    }
+
     /// Lets waiting sequences in while there is room for all they have so far, the token that
     /// follows, and one page more for everyone already running.
     fn admit(&mut self) {
         if !self.step.preempt.is_empty() {
             return; // What was just pushed out must not come straight back.
         }
+        let mut waiting: Vec<usize> = (0..self.views.len()).filter(|&index| !self.views[index].running).collect();
+        waiting.sort_by_key(|&index| (self.views[index].flow.served, index));
         // Sequences still in prefill have not taken all their pages yet.
         let mut promised: u32 =
             self.running.iter().map(|&index| self.pages_missing(self.views[index], self.views[index].tokens + 1)).sum();
-        for (index, view) in self.views.iter().enumerate() {
-            if view.running {
-                continue;
+        for index in waiting {
+            if self.running.len() >= self.limits.sequences_max.get() as usize {
+                let Some(out) = self.above_its_share(index) else { return };
+                promised -= self.pages_missing(self.views[out], self.views[out].tokens + 1).min(promised);
+                self.push_out(out);
             }
-            let wanted = self.pages_missing(*view, view.tokens + 1);
+            let view = self.views[index];
+            let wanted = self.pages_missing(view, view.tokens + 1);
             let reserve = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
             let fits = u64::from(promised) + u64::from(wanted) + u64::from(reserve) <= u64::from(self.free);
-            let full = self.running.len() >= self.limits.sequences_max.get() as usize;
             // Alone it must go in whatever it wants: submission has checked that it can fit.
-            if full || !(fits || self.running.is_empty()) {
-                return; // First come, first served: a small one behind must not overtake for ever.
+            if !(fits || self.running.is_empty()) {
+                return; // A small one behind must not overtake for ever.
             }
             promised += wanted;
-            self.running.push(index);
+            let at = self.running.partition_point(|&other| other < index);
+            self.running.insert(at, index);
             self.step.admit.push(index);
         }
     }
 
-    /// Deals the prefill budget out in equal shares, whole pages where possible.
+    /// Whose place a waiting sequence of a flow with few may take: that of the youngest of the flow
+    /// that has most for its weight, if it has more than the other will have then. The oldest of all
+    /// keeps its place.
+    fn above_its_share(&self, waiting: usize) -> Option<usize> {
+        let places = |id: u64| self.running.iter().filter(|&&index| self.views[index].flow.id == id).count() as u64;
+        let mine = self.views[waiting].flow;
+        let wanted = places(mine.id) + 1;
+        let candidates = self.running.iter().skip(1).copied().filter(|index| !self.step.admit.contains(index));
+        candidates
+            .map(|index| (self.views[index].flow, index))
+            .filter(|(flow, _)| flow.id != mine.id)
+            // a / v > b / w, in whole numbers.
+            .filter(|(flow, _)| places(flow.id) * u64::from(mine.weight) > wanted * u64::from(flow.weight))
+            .max_by_key(|(flow, index)| (places(flow.id) * 1024 / u64::from(flow.weight), *index))
+            .map(|(_, index)| index)
+    }
+
+    /// Deals the prefill budget out: to flows by their weights, then in equal shares, whole pages
+    /// where possible.
     fn prefill(&mut self, turn: u64) {
         let mut wanting: Vec<usize> = self
             .running
@@ -167,16 +243,27 @@ impl Plan<'_> {
                 (fresh || view.tokens - view.done > 1) && !view.follows
             })
             .collect();
-        if wanting.is_empty() {
-            return;
+        wanting.sort_by_key(|&index| (self.views[index].flow.served, self.views[index].flow.id, index));
+        let flows: Vec<&mut [usize]> =
+            wanting.chunk_by_mut(|&a, &b| self.views[a].flow.id == self.views[b].flow.id).collect();
+        let mut weights: u64 = flows.iter().map(|flow| u64::from(self.views[flow[0]].flow.weight)).sum();
+        let mut budget = self.limits.prefill_tokens_max.get();
+        for flow in flows {
+            let weight = u64::from(self.views[flow[0]].flow.weight);
+            let share = u64::from(budget) * weight / weights;
+            weights -= weight;
+            let share = u32::try_from(share).unwrap_or(u32::MAX).max(self.limits.page_tokens.get()).min(budget);
+            budget -= share - self.prefill_flow(flow, share, turn);
         }
+    }
+
+    /// Deals a budget out to the sequences of one flow; returns what is left of it.
+    fn prefill_flow(&mut self, wanting: &mut [usize], mut budget: u32, turn: u64) -> u32 {
         let turns = u64::try_from(wanting.len()).unwrap_or(u64::MAX);
         wanting.rotate_left(usize::try_from(turn % turns).unwrap_or(0));
-
         let page = self.limits.page_tokens.get();
-        let mut budget = self.limits.prefill_tokens_max.get();
         let mut left = u32::try_from(wanting.len()).unwrap_or(u32::MAX);
-        for index in wanting {
+        for &mut index in wanting {
             // A page at least: tiny chunks would waste the pass over the weights.
             let share = (budget / left).max(page).min(budget);
             left -= 1;
@@ -192,6 +279,7 @@ impl Plan<'_> {
                 budget -= len;
             }
         }
+        budget
     }
 
     /// Pages to be taken before `tokens` tokens are stored.
@@ -215,24 +303,32 @@ impl Plan<'_> {
     fn make_room(&mut self, index: usize, pages: u32) -> bool {
         while self.free < pages {
             match self.running.last() {
-                Some(&youngest) if youngest > index => {
-                    self.running.pop();
-                    self.drop_pages(youngest);
-                    if let Some(at) = self.step.spans.iter().position(|span| span.index == youngest) {
-                        let span = self.step.spans.remove(at);
-                        self.free += self.pages_missing(self.views[youngest], span.start + span.len);
-                    }
-                    if let Some(at) = self.step.admit.iter().position(|&other| other == youngest) {
-                        self.step.admit.remove(at);
-                    } else {
-                        self.step.preempt.push(youngest);
-                    }
-                }
+                Some(&youngest) if youngest > index => self.push_out(youngest),
                 _ => return false,
             }
         }
         true
     }
+
+    /// Takes a sequence's place and pages away.
+    fn push_out(&mut self, index: usize) {
+        self.running.retain(|&other| other != index);
+        self.drop_pages(index);
+        if let Some(at) = self.step.spans.iter().position(|span| span.index == index) {
+            let span = self.step.spans.remove(at);
+            self.free += self.pages_missing(self.views[index], span.start + span.len);
+        }
+        if let Some(at) = self.step.admit.iter().position(|&other| other == index) {
+            self.step.admit.remove(at);
+        } else {
+            self.step.preempt.push(index);
+        }
+    }
+}
+
+/// Whether only its newest token is not yet stored.
+fn decodes(view: View<'_>) -> bool {
+    view.tokens - view.done == 1
 }
 
 /// One sequence's text, as far as it is known.
@@ -243,6 +339,8 @@ pub(crate) struct Text<'a> {
     pub(crate) tokens: &'a [u32],
     /// Tokens whose keys and values are stored.
     pub(crate) done: usize,
+    /// Whether it was admitted: nobody waits for one that waits itself.
+    pub(crate) running: bool,
 }
 
 /// For each text, in order of arrival, whether an older one is about to compute the page that it
@@ -253,7 +351,8 @@ pub(crate) fn follows(texts: &[Text<'_>], page_tokens: usize) -> Vec<bool> {
         // Its last token it has to compute itself.
         let whole = text.scope.is_some() && text.done.is_multiple_of(page_tokens) && end < text.tokens.len();
         let leads = |older: &Text<'_>| {
-            older.scope == text.scope
+            older.running
+                && older.scope == text.scope
                 && older.done / page_tokens == text.done / page_tokens
                 && older.tokens.get(..end).is_some_and(|tokens| tokens == &text.tokens[..end])
         };

@@ -10,7 +10,8 @@ use crate::{
     grammar::Broken,
     model::Model,
     probe::{Lane, Next},
-    scheduler::{Text, View},
+    request::Priority,
+    scheduler::{Flow, Text, View},
 };
 
 /// A request on its way.
@@ -25,11 +26,25 @@ pub(crate) struct Sequence {
     pub(crate) running: bool,
     /// Whose pages it may share; nobody's if there is none.
     pub(crate) scope: Option<u64>,
+    account: u64,
+    priority: Priority,
+    /// What may follow `tokens`.
+    guess: Guess,
     goal: Goal,
     /// Whether its job takes a place in the queue.
     queued: bool,
     submitted: Instant,
     started: Option<Instant>,
+}
+
+/// Tokens guessed to come next.
+#[derive(Debug, Default)]
+struct Guess {
+    tokens: Vec<u32>,
+    /// How many of them the step has rows for.
+    rows: usize,
+    /// How many of those were right.
+    right: usize,
 }
 
 /// What is made of the logits.
@@ -59,12 +74,15 @@ impl Sequence {
         sequences_max: u32,
     ) -> Vec<Self> {
         let submitted = job.submitted;
-        let new = |tokens, scope, goal| Self {
+        let new = |tokens, scope, (account, priority), goal| Self {
             tokens,
             done: 0,
             held: Held::default(),
             running: false,
             scope,
+            account,
+            priority,
+            guess: Guess::default(),
             goal,
             queued: true,
             submitted,
@@ -72,23 +90,24 @@ impl Sequence {
         };
         match job.task {
             Task::Generate(request, sink) => {
-                let scope = Some(request.scope);
+                let (scope, whose) = (Some(request.scope), (request.account, request.priority));
                 let (prompt, generate) = Generate::new(request, sink, model, ends, tokens_max);
-                vec![new(prompt, scope, Goal::Generate(Box::new(generate)))]
+                vec![new(prompt, scope, whose, Goal::Generate(Box::new(generate)))]
             }
             Task::Score { tokens, keep_last, reply } => {
-                vec![new(tokens, None, Goal::Score { scored: ScoredAll::default(), keep_last, reply })]
+                let goal = Goal::Score { scored: ScoredAll::default(), keep_last, reply };
+                vec![new(tokens, None, (0, Priority::Interactive), goal)]
             }
             Task::Probe(probing) => {
-                let scope = Some(probing.scope);
+                let (scope, whose) = (Some(probing.scope), (probing.account, Priority::Interactive));
                 let lanes = probing.lanes(sequences_max).into_iter();
-                lanes.map(|(tokens, lane)| new(tokens, scope, Goal::Probe(lane))).collect()
+                lanes.map(|(tokens, lane)| new(tokens, scope, whose, Goal::Probe(lane))).collect()
             }
         }
     }
 
     /// What the scheduler is to know of it.
-    pub(crate) fn view(&self, follows: bool) -> View<'_> {
+    pub(crate) fn view(&self, follows: bool, flow: Flow) -> View<'_> {
         let count = |number: usize| u32::try_from(number).expect("a context has fewer than 2^32 tokens");
         View {
             tokens: count(self.tokens.len()),
@@ -96,12 +115,74 @@ impl Sequence {
             pages: self.held.pages(),
             running: self.running,
             follows,
+            guessed: count(self.guess.tokens.len()),
+            flow,
         }
+    }
+
+    /// The account and the priority that it is computed for.
+    pub(crate) fn whose(&self) -> (u64, Priority) {
+        (self.account, self.priority)
+    }
+
+    /// The token at a position, which may be a guess.
+    pub(crate) fn token(&self, at: usize) -> u32 {
+        match at.checked_sub(self.tokens.len()) {
+            None => self.tokens[at],
+            Some(beyond) => self.guess.tokens[beyond],
+        }
+    }
+
+    /// Guesses what it says next, if only its newest token has yet to be computed.
+    pub(crate) fn guess(&mut self) {
+        self.guess.tokens.clear();
+        if let Goal::Generate(generate) = &mut self.goal
+            && self.running
+            && self.done + 1 == self.tokens.len()
+        {
+            generate.guess(&self.tokens, &mut self.guess.tokens);
+        }
+    }
+
+    /// A step computes its tokens up to `end`, guesses included.
+    pub(crate) fn expect(&mut self, end: usize) {
+        self.guess.rows = end.saturating_sub(self.tokens.len());
+    }
+
+    /// A step has computed its tokens up to `end`. How far guesses hold is yet to be seen.
+    pub(crate) fn computed(&mut self, end: usize) {
+        self.done = end.min(self.tokens.len());
+    }
+
+    /// Whether the logits of a row of token `id` at `position` are to be taken: the token must be what
+    /// the text has there, and its newest.
+    pub(crate) fn stands(&mut self, position: usize, id: u32) -> bool {
+        if position < self.done {
+            return true;
+        }
+        let right = position == self.done && self.tokens.get(position) == Some(&id);
+        if right {
+            self.done += 1;
+            self.guess.right += 1;
+        }
+        right && self.done == self.tokens.len()
+    }
+
+    /// Ends a step: how many guesses were computed, and how many of them were right.
+    pub(crate) fn judge_guess(&mut self, cache: &mut Cache) -> (usize, usize) {
+        let Guess { rows, right, .. } = std::mem::take(&mut self.guess);
+        if let Goal::Generate(generate) = &mut self.goal {
+            generate.judge_guess(rows, right);
+        }
+        if right > 0 {
+            self.keep(cache);
+        }
+        (rows, right)
     }
 
     /// Its text and whose it is.
     pub(crate) fn text(&self) -> Text<'_> {
-        Text { scope: self.scope, tokens: &self.tokens, done: self.done }
+        Text { scope: self.scope, tokens: &self.tokens, done: self.done, running: self.running }
     }
 
     /// Uses what others have computed of its text.
@@ -145,15 +226,21 @@ impl Sequence {
         matches!(&self.goal, Goal::Probe(lane) if lane.wants_hidden())
     }
 
-    /// Its first rows are computed next, unless there have been some before it lost its place.
-    pub(crate) fn start(&mut self) {
+    /// Whether tokens are added to its text.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self.goal, Goal::Generate(_))
+    }
+
+    /// Its first rows are computed next. False if there have been some before it lost its place.
+    pub(crate) fn start(&mut self) -> bool {
         if self.started.is_some() {
-            return;
+            return false;
         }
         self.started = Some(Instant::now());
         if let Goal::Generate(generate) = &mut self.goal {
             generate.started(self.done);
         }
+        true
     }
 
     /// Loses its place and its pages.

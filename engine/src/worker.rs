@@ -2,8 +2,10 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
+    ops::Range,
+    panic::{self, AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use qwenda_kernels::{KvStore, PAGE_TOKENS};
@@ -11,11 +13,13 @@ use qwenda_kernels::{KvStore, PAGE_TOKENS};
 use crate::{
     cache::Cache,
     engine::{Job, Queue},
+    fair::Shares,
     generate::Buffers,
     model::{Model, layers::Scratch},
-    rows::{self, Rows},
-    scheduler::{self, Limits, Room, Span, Text},
+    rows::{self, Rows, Taker},
+    scheduler::{self, Limits, Room, Span, Step, Text, View},
     sequence::{Outcome, Sequence},
+    stats::StepKind,
 };
 
 /// Rows whose logits are computed at once: enough to make one pass over the output matrix
@@ -39,6 +43,10 @@ pub(crate) struct Worker {
     buffers: Buffers,
     /// Steps so far.
     turn: u64,
+    shares: Shares,
+    /// A token that no step survives: for tests of what happens then.
+    #[cfg(test)]
+    poison: Option<u32>,
 }
 
 impl Worker {
@@ -58,6 +66,9 @@ impl Worker {
             scratch: Scratch::new(),
             buffers: Buffers::default(),
             turn: 0,
+            shares: Shares::default(),
+            #[cfg(test)]
+            poison: None,
         }
     }
 
@@ -107,20 +118,12 @@ impl Worker {
         if self.sequences.is_empty() {
             return;
         }
-        let spans = self.plan();
-        self.reserve(&spans);
-        self.rows.fill(&spans, &self.sequences);
-        let outcomes = match catch_unwind(AssertUnwindSafe(|| self.compute(&spans))) {
-            Ok(outcomes) => outcomes,
-            Err(panic) => {
-                let why = message(&*panic);
-                tracing::error!(%why, sequences = spans.len(), "a step of the engine failed");
-                let mut failed: Vec<usize> = spans.iter().map(|span| span.index).collect();
-                failed.sort_unstable();
-                self.fail(failed.into_iter(), &format!("the engine failed: {why}"));
-                return;
-            }
-        };
+        let begun = Instant::now();
+        let mut spans = self.plan();
+        let mut outcomes = self.reserve(&mut spans);
+        let kind = self.account(&spans);
+        outcomes.extend(self.compute(spans));
+        outcomes.sort_unstable_by_key(|(index, _)| *index);
         for (index, outcome) in outcomes.into_iter().rev() {
             match outcome {
                 Outcome::Goes => {}
@@ -128,19 +131,20 @@ impl Worker {
                 Outcome::Ended => self.remove(index),
             }
         }
+        self.count(kind, begun.elapsed());
     }
 
     /// Finds out what the step computes, and lets sequences in and out for it.
     fn plan(&mut self) -> Vec<Span> {
         for sequence in self.sequences.iter_mut().filter(|sequence| sequence.running) {
             sequence.adopt(&mut self.cache);
+            if self.limits.guess_rows_max > 0 {
+                sequence.guess();
+            }
         }
-        let views: Vec<_> =
-            self.sequences.iter().zip(self.follows()).map(|(sequence, follows)| sequence.view(follows)).collect();
-        let free = u32::try_from(self.cache.available()).expect("pages are numbered with 32 bits");
-        let room = Room { free, holders: self.cache.holders() };
-        let mut step = scheduler::plan(&self.limits, &views, room, self.turn);
+        let mut step = self.ask_scheduler();
         self.turn += 1;
+        self.queue.counters.preemptions.add(step.preempt.len());
         for &index in &step.preempt {
             self.sequences[index].give_back(&mut self.cache);
         }
@@ -161,10 +165,69 @@ impl Worker {
             let sequence = &mut self.sequences[span.index];
             // What was found at admission need not be computed.
             span.start_at(sequence.done, sequence.tokens.len());
+            sequence.expect((span.start + span.len) as usize);
+            let counters = &self.queue.counters;
             // A sink that panics is as good as gone; `drop_gone` asks it before the next step.
-            let _ = catch_unwind(AssertUnwindSafe(|| sequence.start()));
+            let first = catch_unwind(AssertUnwindSafe(|| sequence.start())).unwrap_or(false);
+            if first {
+                counters.prompt_tokens.add(sequence.tokens.len());
+                counters.prefix_hit_tokens.add(sequence.done);
+            }
         }
         step.spans
+    }
+
+    fn ask_scheduler(&mut self) -> Step {
+        let Self { sequences, shares, limits, cache, .. } = self;
+        let flow = |shares: &Shares, sequence: &Sequence| {
+            let (account, priority) = sequence.whose();
+            shares.flow(account, priority)
+        };
+        let active: Vec<u64> = sequences.iter().map(|sequence| flow(shares, sequence).id).collect();
+        shares.update(&active);
+        let texts: Vec<Text<'_>> = sequences.iter().map(Sequence::text).collect();
+        let follows = scheduler::follows(&texts, PAGE_TOKENS);
+        let views: Vec<View<'_>> = sequences
+            .iter()
+            .zip(follows)
+            .map(|(sequence, follows)| sequence.view(follows, flow(shares, sequence)))
+            .collect();
+        let free = u32::try_from(cache.available()).expect("pages are numbered with 32 bits");
+        scheduler::plan(limits, &views, Room { free, holders: cache.holders() }, self.turn)
+    }
+
+    /// Charges the step to those that it is for, and finds out what kind it is.
+    fn account(&mut self, spans: &[Span]) -> StepKind {
+        let (mut prefill, mut decode) = (false, false);
+        for span in spans {
+            let sequence = &self.sequences[span.index];
+            let (account, priority) = sequence.whose();
+            let decodes = span.start as usize + 1 == sequence.tokens.len() && sequence.answers();
+            (prefill, decode) = (prefill || !decodes, decode || decodes);
+            self.shares.charge(self.shares.flow(account, priority), span.len, decodes);
+            if !decodes {
+                self.queue.counters.prefill_tokens.add(span.len as usize);
+            }
+        }
+        match (prefill, decode) {
+            (true, true) => StepKind::Mixed,
+            (false, true) => StepKind::Decode,
+            _ => StepKind::Prefill,
+        }
+    }
+
+    /// Says how the step went.
+    fn count(&self, kind: StepKind, took: Duration) {
+        let counters = &self.queue.counters;
+        counters.step(kind, took);
+        let resting = self.sequences.is_empty();
+        counters.batch_rows.set(if resting { 0 } else { self.rows.ids.len() });
+        let running = self.sequences.iter().filter(|sequence| sequence.running).count();
+        counters.batch_sequences.set(running);
+        counters.running.set(running);
+        counters.pages_total.set(self.cache.total());
+        counters.pages_held.set(self.cache.total() - self.cache.available());
+        counters.pages_kept.set(self.cache.idle());
     }
 
     /// For each sequence whether an older one is about to compute what it needs next.
@@ -173,48 +236,132 @@ impl Worker {
         scheduler::follows(&texts, PAGE_TOKENS)
     }
 
-    /// Takes the pages that the planned rows will be stored in.
-    fn reserve(&mut self, spans: &[Span]) {
-        for span in spans {
-            let sequence = &mut self.sequences[span.index];
-            let enough = self.cache.reserve(&mut sequence.held, (span.start + span.len) as usize);
+    /// Takes the pages that the planned rows will be stored in. A sequence for which the system has
+    /// no memory ends, and its span goes.
+    fn reserve(&mut self, spans: &mut Vec<Span>) -> Vec<(usize, Outcome)> {
+        let Self { sequences, cache, kv, queue, .. } = self;
+        let mut ended = Vec::new();
+        spans.retain(|span| {
+            let sequence = &mut sequences[span.index];
+            let before = sequence.held.pages().len();
+            let enough = cache.reserve(&mut sequence.held, (span.start + span.len) as usize);
             assert!(enough, "the plan counted the pages");
-        }
+            let got = sequence.held.pages()[before..].iter().try_for_each(|&page| kv.allocate(page));
+            if let Err(error) = got {
+                tracing::error!(%error, "a sequence failed");
+                queue.counters.failures.add(1);
+                let _ = catch_unwind(AssertUnwindSafe(|| sequence.fail(&error.to_string())));
+                ended.push((span.index, Outcome::Ended));
+            }
+            got.is_ok()
+        });
+        ended
     }
 
-    /// Forward pass and sampling; what became of the sequences whose turn it was, ascending.
-    fn compute(&mut self, spans: &[Span]) -> Vec<(usize, Outcome)> {
-        let Self { model, sequences, cache, rows, kv, scratch, buffers, .. } = self;
-        let attend = rows::attended(spans, sequences);
-        model.forward(rows.batch(&attend), kv, scratch);
-        drop(attend);
-        for span in spans {
-            let sequence = &mut sequences[span.index];
-            sequence.done += span.len as usize;
-            sequence.keep(cache);
-        }
-
+    /// Forward pass and sampling; what became of the sequences whose turn it was.
+    fn compute(&mut self, mut spans: Vec<Span>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::new();
+        if let Err(panic) = self.forward(&spans) {
+            // Rows do not depend on each other, and computing one again changes nothing: each sequence
+            // by itself shows whose row it was.
+            tracing::error!(why = message(&*panic), sequences = spans.len(), "a step of the engine failed");
+            spans.retain(|span| {
+                let Err(panic) = self.forward(std::slice::from_ref(span)) else { return true };
+                outcomes.push((span.index, self.broken(span.index, &*panic)));
+                false
+            });
+            if let Err(panic) = self.forward(&spans) {
+                outcomes.extend(spans.drain(..).map(|span| (span.index, self.broken(span.index, &*panic))));
+            }
+        }
+        for span in &spans {
+            let sequence = &mut self.sequences[span.index];
+            sequence.computed((span.start + span.len) as usize);
+            sequence.keep(&mut self.cache);
+        }
+        self.sample(&mut outcomes);
+        let counters = &self.queue.counters;
+        for span in &spans {
+            let (guessed, right) = self.sequences[span.index].judge_guess(&mut self.cache);
+            counters.guessed_tokens.add(guessed);
+            counters.guessed_right_tokens.add(right);
+        }
+        outcomes
+    }
+
+    /// Runs the planned rows through the model.
+    fn forward(&mut self, spans: &[Span]) -> Result<(), Box<dyn Any + Send>> {
+        let Self { model, sequences, rows, kv, scratch, .. } = self;
+        rows.fill(spans, sequences);
+        if spans.is_empty() {
+            return Ok(());
+        }
+        #[cfg(test)]
+        let poison = self.poison;
+        catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            assert!(!rows.ids.iter().any(|&id| Some(id) == poison), "poisoned");
+            let attend = rows::attended(spans, sequences);
+            model.forward(rows.batch(&attend), kv, scratch);
+        }))
+    }
+
+    /// Hands what was wanted of the rows to their sequences.
+    fn sample(&mut self, outcomes: &mut Vec<(usize, Outcome)>) {
         let mut first = 0;
-        while let Some(&(index, _)) = rows.takers.get(first) {
-            if sequences[index].wants_hidden() {
-                let hidden = model.hidden(first, scratch);
-                deliver(&mut outcomes, index, &mut sequences[index], |sequence| sequence.take_hidden(hidden));
+        while let Some(&Taker { index, .. }) = self.rows.takers.get(first) {
+            if self.sequences[index].wants_hidden() {
+                let hidden = self.model.hidden(first, &self.scratch);
+                deliver(outcomes, index, &mut self.sequences[index], &self.queue, |sequence| {
+                    sequence.take_hidden(hidden)
+                });
                 first += 1;
                 continue;
             }
-            let group = rows.takers[first..].iter().take(LOGITS_ROWS);
-            let group = group.take_while(|(index, _)| !sequences[*index].wants_hidden()).count();
-            let logits = model.logits(first..first + group, scratch);
-            let vocab = logits.len() / group;
-            for (&(index, position), logits) in rows.takers[first..].iter().zip(logits.chunks_exact_mut(vocab)) {
-                let take = |sequence: &mut Sequence| sequence.take_logits(position, logits, model, buffers);
-                deliver(&mut outcomes, index, &mut sequences[index], take);
-            }
+            let group = self.rows.takers[first..].iter().take(LOGITS_ROWS);
+            let group = group.take_while(|taker| !self.sequences[taker.index].wants_hidden()).count();
+            self.sample_rows(first..first + group, outcomes);
             first += group;
         }
-        outcomes.sort_unstable_by_key(|(index, _)| *index);
-        outcomes
+    }
+
+    /// The same for some rows whose logits are wanted.
+    fn sample_rows(&mut self, range: Range<usize>, outcomes: &mut Vec<(usize, Outcome)>) {
+        let Self { model, sequences, rows, scratch, buffers, queue, .. } = self;
+        let takers = &rows.takers[range.clone()];
+        let logits = catch_unwind(AssertUnwindSafe(|| model.logits(range, scratch)));
+        let logits = match logits {
+            Ok(logits) => logits,
+            Err(panic) => {
+                for &Taker { index, .. } in takers {
+                    deliver(outcomes, index, &mut sequences[index], queue, |_| {
+                        panic::resume_unwind(Box::new(message(&*panic).to_owned()))
+                    });
+                }
+                return;
+            }
+        };
+        let vocab = logits.len() / takers.len();
+        for (&Taker { index, position, id }, logits) in takers.iter().zip(logits.chunks_exact_mut(vocab)) {
+            let before = sequences[index].tokens.len();
+            let take = |sequence: &mut Sequence| match sequence.stands(position, id) {
+                true => sequence.take_logits(position, logits, model, buffers),
+                false => Outcome::Goes,
+            };
+            deliver(outcomes, index, &mut sequences[index], queue, take);
+            if sequences[index].answers() {
+                queue.counters.completion_tokens.add(sequences[index].tokens.len() - before);
+            }
+        }
+    }
+
+    /// Ends a sequence whose rows cannot be computed.
+    fn broken(&mut self, index: usize, panic: &(dyn Any + Send)) -> Outcome {
+        self.queue.counters.failures.add(1);
+        let why = format!("the engine failed: {}", message(panic));
+        let sequence = &mut self.sequences[index];
+        let _ = catch_unwind(AssertUnwindSafe(|| sequence.fail(&why)));
+        Outcome::Ended
     }
 
     /// Ends sequences, given ascending, with a reason.
@@ -259,6 +406,7 @@ fn deliver(
     outcomes: &mut Vec<(usize, Outcome)>,
     index: usize,
     sequence: &mut Sequence,
+    queue: &Queue,
     take: impl FnOnce(&mut Sequence) -> Outcome,
 ) {
     if outcomes.iter().any(|(other, _)| *other == index) {
@@ -268,6 +416,7 @@ fn deliver(
     let outcome = catch_unwind(AssertUnwindSafe(|| take(sequence))).unwrap_or_else(|panic| {
         let why = message(&*panic);
         tracing::error!(%why, "a sequence failed");
+        queue.counters.failures.add(1);
         let _ = catch_unwind(AssertUnwindSafe(|| sequence.fail(&format!("the engine failed: {why}"))));
         Outcome::Ended
     });

@@ -24,6 +24,21 @@ pub struct KvSlot {
     pub offset: u32,
 }
 
+/// The system has no memory for a page of keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// What was asked for.
+    pub bytes: usize,
+}
+
+impl std::fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no memory is left for {} bytes of keys and values", self.bytes)
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
 /// 32 halves: one dimension of a page's keys, and a cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -78,6 +93,22 @@ impl KvStore {
     #[must_use]
     pub fn pages_allocated(&self) -> usize {
         self.pages.iter().flatten().count()
+    }
+
+    /// Gives a page its memory, unless it has some.
+    ///
+    /// # Errors
+    /// The system has none left.
+    pub fn allocate(&mut self, page: u32) -> Result<(), OutOfMemory> {
+        if self.pages[page as usize].is_none() {
+            let lines = self.lines_per_page();
+            let bytes = lines.saturating_mul(size_of::<Line>());
+            let mut memory = Vec::new();
+            memory.try_reserve_exact(lines).map_err(|_| OutOfMemory { bytes })?;
+            memory.resize(lines, Line([f16::ZERO.to_bits(); PAGE_TOKENS]));
+            self.pages[page as usize] = Some(memory.into_boxed_slice());
+        }
+        Ok(())
     }
 
     /// Gives the memory of a page back; what it held is lost.
@@ -203,15 +234,12 @@ impl Op for Write<'_> {
     fn run<V: Lanes>(self, v: V) {
         let (kv_heads, head_dim) = (self.kv.kv_heads, self.kv.head_dim);
         let cols = kv_heads * head_dim;
-        let lines_per_page = self.kv.lines_per_page();
         let first = self.kv.line(self.layer, 0);
         for ((slot, keys), values) in self.slots.iter().zip(self.k.chunks_exact(cols)).zip(self.v.chunks_exact(cols)) {
             let offset = slot.offset as usize;
             assert!(offset < PAGE_TOKENS, "offset {offset} in a page of {PAGE_TOKENS}");
-            let page = &mut self.kv.pages[slot.page as usize];
-            let page = page.get_or_insert_with(|| {
-                vec![Line([f16::ZERO.to_bits(); PAGE_TOKENS]); lines_per_page].into_boxed_slice()
-            });
+            self.kv.allocate(slot.page).unwrap_or_else(|error| panic!("{error}"));
+            let page = self.kv.pages[slot.page as usize].as_deref_mut().expect("it has just got its memory");
             if self.kv.exact {
                 let (page_keys, page_values) = page[first..first + 4 * cols].split_at_mut(2 * cols);
                 for (at, key) in flat_exact_mut(page_keys).iter_mut().skip(offset).step_by(PAGE_TOKENS).zip(keys) {

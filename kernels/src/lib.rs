@@ -27,7 +27,7 @@ pub use aligned::AlignedBytes;
 pub use compute::Compute;
 pub use dequantize::dequantize;
 pub use detect::{Isa, UnknownIsa};
-pub use kv::{KvSlot, KvStore, PAGE_TOKENS};
+pub use kv::{KvSlot, KvStore, OutOfMemory, PAGE_TOKENS};
 pub use layout::Layout;
 pub use ops::{
     AttendRow, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp, log_sum_exp_on, softmax, softmax_on,

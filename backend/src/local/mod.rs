@@ -36,7 +36,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use qwenda_engine::{Engine, EngineOptions, LoadOptions, Model, SubmitError};
+use qwenda_engine::{Engine, EngineOptions, EngineStats, LoadOptions, Model, SubmitError};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -165,6 +165,10 @@ impl Backend for Local {
 
     fn ready(&self) -> bool {
         !self.models.is_empty() && self.models.iter().all(|model| !model.stopped.load(Ordering::Relaxed))
+    }
+
+    fn stats(&self) -> Vec<(String, EngineStats)> {
+        self.models.iter().map(|model| (model.card.id.clone(), model.engine.stats())).collect()
     }
 }
 

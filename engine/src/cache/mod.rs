@@ -49,6 +49,11 @@ impl Cache {
         self.pages.free() + self.prefixes.idle()
     }
 
+    /// Pages that nobody holds and that are kept.
+    pub(crate) fn idle(&self) -> usize {
+        self.prefixes.idle()
+    }
+
     /// How many sequences hold each page.
     pub(crate) fn holders(&self) -> &[u32] {
         self.pages.holders()

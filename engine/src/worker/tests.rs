@@ -28,17 +28,41 @@ fn worker() -> Worker {
     TinyModel::qwen2().write(&path).unwrap();
     let model = Arc::new(Model::load(&path, &LoadOptions::default()).unwrap());
     let number = |n| NonZeroU32::new(n).unwrap();
-    let limits = Limits { page_tokens: number(32), prefill_tokens_max: number(64), sequences_max: number(4) };
+    let limits = Limits {
+        page_tokens: number(32),
+        prefill_tokens_max: number(64),
+        sequences_max: number(4),
+        guess_rows_max: 16,
+    };
     Worker::new(model, Arc::new(Queue::new(8)), limits, 16, 512)
 }
 
 fn add(worker: &mut Worker, prompt: &[u32], tokens_max: u32) -> Kept {
+    add_request(worker, Request { sampling: Sampling::greedy(), ..Request::new(prompt.to_vec(), tokens_max) })
+}
+
+fn add_request(worker: &mut Worker, request: Request) -> Kept {
     let kept = Kept::default();
-    let request = Request { sampling: Sampling::greedy(), ..Request::new(prompt.to_vec(), tokens_max) };
     worker.queue.push(Task::Generate(request, Box::new(kept.clone()))).unwrap();
     let jobs = worker.queue.take(false).unwrap();
     worker.take(jobs);
     kept
+}
+
+/// Steps until all is done; how many.
+fn run(worker: &mut Worker) -> u64 {
+    let mut steps = 0;
+    while !worker.sequences.is_empty() {
+        worker.step();
+        steps += 1;
+    }
+    steps
+}
+
+fn tokens(kept: &Kept) -> Vec<u32> {
+    let events = kept.0.lock().unwrap();
+    let ids = events.iter().filter_map(|event| if let Event::Token { ids, .. } = event { Some(ids) } else { None });
+    ids.flatten().copied().collect()
 }
 
 fn last(kept: &Kept) -> Event {
@@ -46,26 +70,44 @@ fn last(kept: &Kept) -> Event {
 }
 
 #[test]
-fn a_step_that_panics_fails_its_sequences_and_the_engine_goes_on() {
+fn of_a_step_that_panics_only_those_fail_whose_rows_did() {
     let mut worker = worker();
     let pages = worker.cache.total();
-    // A store without pages: whatever is written to it panics.
-    let good = std::mem::replace(&mut worker.kv, worker.model.kv_store(0));
-    let [first, second] = [add(&mut worker, &[1, 2, 3], 5), add(&mut worker, &[4, 5], 5)];
-    worker.step();
-    for kept in [first, second] {
+    let alone = add(&mut worker, &[1, 2, 3], 5);
+    run(&mut worker);
+    worker.poison = Some(4);
+    let [first, second, third] = [&[1, 2, 3][..], &[4, 5], &[1, 2, 4]].map(|prompt| add(&mut worker, prompt, 5));
+    run(&mut worker);
+    for kept in [second, third] {
         assert!(matches!(last(&kept), Event::Failed(why) if why.contains("the engine failed")), "{:?}", last(&kept));
     }
-    assert!(worker.sequences.is_empty());
-    assert_eq!(worker.cache.available(), pages, "their pages are free");
+    assert_eq!(tokens(&first), tokens(&alone), "the other says what it says alone");
+    assert!(matches!(last(&first), Event::Finished { reason: FinishReason::Length, completion_tokens: 5, .. }));
+    assert_eq!(worker.cache.available(), pages, "all pages are free");
+    assert_eq!(worker.queue.counters.read(0).failures, 2);
+}
 
-    worker.kv = good;
-    let kept = add(&mut worker, &[1, 2, 3], 5);
-    while !worker.sequences.is_empty() {
-        worker.step();
+#[test]
+fn right_guesses_save_steps_and_wrong_ones_do_not_show() {
+    // A text that says one token for ever, and one that says what the model wants.
+    for (bias, repeats) in [(vec![(7, 1e6)], true), (Vec::new(), false)] {
+        let found = [0, 16].map(|rows| {
+            let mut worker = worker();
+            worker.limits.guess_rows_max = rows;
+            let sampling = Sampling { logit_bias: bias.clone(), ..Sampling::greedy() };
+            let prompt = (0..90).map(|at| at % 9).collect();
+            let kept = add_request(&mut worker, Request { sampling, ..Request::new(prompt, 200) });
+            let steps = run(&mut worker);
+            (tokens(&kept), steps, worker.queue.counters.read(0))
+        });
+        let [(expected, slow, _), (answer, fast, stats)] = found;
+        assert_eq!(answer, expected);
+        assert_eq!(slow - fast, stats.guessed_right_tokens, "each right guess saves a step");
+        if repeats {
+            assert_eq!(answer, [7; 200]);
+            assert!(fast < 40, "{fast} steps");
+        }
     }
-    assert!(matches!(last(&kept), Event::Finished { reason: FinishReason::Length, completion_tokens: 5, .. }));
-    assert_eq!(worker.cache.available(), pages);
 }
 
 #[test]
@@ -95,6 +137,7 @@ fn a_job_that_was_never_placed_frees_its_place_in_the_queue() {
 fn who_lost_its_place_finds_what_it_had_computed() {
     let mut worker = worker();
     worker.cache = Cache::new(6, PAGE_TOKENS);
+    worker.limits.guess_rows_max = 0;
     let older = add(&mut worker, &[1; 60], 90);
     let younger = add(&mut worker, &[2; 70], 90);
     let mut rows = Vec::new();

@@ -14,6 +14,7 @@ mod extract;
 mod health;
 mod ignored;
 mod language;
+mod metrics;
 mod models;
 mod openapi;
 mod replay;
@@ -72,6 +73,7 @@ fn table() -> Vec<Route> {
         post("/compatible-api/v1", "/reranks", rerank::create).kept(),
         get("", "/healthz", health::alive),
         get("", "/readyz", health::ready),
+        get("", "/metrics", metrics::show),
         get("", "/openapi.json", openapi::show),
         get("", "/docs", docs::api),
         get("", "/docs/errors", docs::error_page),
