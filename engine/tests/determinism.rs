@@ -18,6 +18,9 @@ fn models() -> Vec<(&'static str, TinyModel)> {
         ("qwen3moe Q4_0", TinyModel::qwen3moe().quantized(TensorType::Q4_0)),
         ("qwen2 Q5_0", TinyModel::qwen2().quantized(TensorType::Q5_0)),
         ("qwen2 Q8_0", TinyModel::qwen2().quantized(TensorType::Q8_0)),
+        ("qwen2 Q2_K", TinyModel::qwen2().quantized(TensorType::Q2_K)),
+        ("qwen3 Q3_K", TinyModel::qwen3().quantized(TensorType::Q3_K)),
+        ("qwen2 IQ4_XS", TinyModel::qwen2().quantized(TensorType::IQ4_XS)),
         ("qwen3 Q4_K", TinyModel::qwen3().quantized(TensorType::Q4_K)),
         ("qwen3 Q6_K", TinyModel::qwen3().quantized(TensorType::Q6_K)),
     ]

@@ -96,17 +96,18 @@ fn an_unsupported_tensor_type_is_named_with_those_that_are_supported() {
     model.hidden = 256;
     model.head_dim = 64;
     let mut parts = model.parts();
-    parts.reshape("blk.0.attn_q.weight", &[256, 256], TensorType::Q3_K);
+    parts.reshape("blk.0.attn_q.weight", &[256, 256], TensorType::Q8_K);
     let error = load_error(parts);
     assert!(matches!(&error, Error::TensorType { name, .. } if name == "blk.0.attn_q.weight"), "{error}");
     let text = error.to_string();
-    assert!(text.contains("Q3_K") && text.contains("Q4_K, Q5_K, Q6_K"), "{text}");
+    assert!(text.contains("Q8_K") && text.contains("Q4_K, Q5_K, Q6_K"), "{text}");
 }
 
 #[test]
 fn every_supported_layout_runs() {
-    use TensorType::{BF16, F16, F32, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
-    for kind in [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K] {
+    use TensorType::{BF16, F16, F32, IQ4_NL, IQ4_XS, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+    let all = [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS];
+    for kind in all {
         for model in [TinyModel::qwen2(), TinyModel::qwen3(), TinyModel::qwen2moe(), TinyModel::qwen3moe()] {
             let file = ModelFile::tiny(&model.quantized(kind));
             let engine = file.engine(1, EngineOptions::default());

@@ -35,6 +35,18 @@ fn models() -> Vec<(&'static str, TinyModel, &'static str)> {
             TinyModel::qwen3moe().quantized(TensorType::Q8_0),
             include_str!("golden/tiny-qwen3moe-q8_0.json"),
         ),
+        ("qwen2 Q2_K", TinyModel::qwen2().quantized(TensorType::Q2_K), include_str!("golden/tiny-qwen2-q2_k.json")),
+        ("qwen3 Q3_K", TinyModel::qwen3().quantized(TensorType::Q3_K), include_str!("golden/tiny-qwen3-q3_k.json")),
+        (
+            "qwen2 IQ4_NL",
+            TinyModel::qwen2().quantized(TensorType::IQ4_NL),
+            include_str!("golden/tiny-qwen2-iq4_nl.json"),
+        ),
+        (
+            "qwen3 IQ4_XS",
+            TinyModel::qwen3().quantized(TensorType::IQ4_XS),
+            include_str!("golden/tiny-qwen3-iq4_xs.json"),
+        ),
         ("qwen3 Q6_K", TinyModel::qwen3().quantized(TensorType::Q6_K), include_str!("golden/tiny-qwen3-q6_k.json")),
     ]
 }

@@ -38,20 +38,22 @@ pub enum TensorType {
     Q6_K,
     /// 8 bits in super-blocks of 256; activations only.
     Q8_K,
+    /// 4 bits that choose among 16 uneven levels, one scale for 32.
+    IQ4_NL,
+    /// The same levels in super-blocks of 256.
+    IQ4_XS,
     /// A type the format numbers and this crate only knows the size of, or not even that.
     Unsupported(u32),
 }
 
 /// Elements and bytes of one block of the types that are only listed, by number.
-const OTHER_BLOCKS: [(u32, u64, u64); 18] = [
+const OTHER_BLOCKS: [(u32, u64, u64); 16] = [
     (16, 256, 66),
     (17, 256, 74),
     (18, 256, 98),
     (19, 256, 50),
-    (20, 32, 18),
     (21, 256, 110),
     (22, 256, 82),
-    (23, 256, 136),
     (24, 1, 1),
     (25, 1, 2),
     (26, 1, 4),
@@ -83,6 +85,8 @@ impl TensorType {
             13 => Self::Q5_K,
             14 => Self::Q6_K,
             15 => Self::Q8_K,
+            20 => Self::IQ4_NL,
+            23 => Self::IQ4_XS,
             30 => Self::BF16,
             other => Self::Unsupported(other),
         }
@@ -106,6 +110,8 @@ impl TensorType {
             Self::Q5_K => 13,
             Self::Q6_K => 14,
             Self::Q8_K => 15,
+            Self::IQ4_NL => 20,
+            Self::IQ4_XS => 23,
             Self::BF16 => 30,
             Self::Unsupported(code) => code,
         }
@@ -129,6 +135,8 @@ impl TensorType {
             Self::Q5_K => (256, 176),
             Self::Q6_K => (256, 210),
             Self::Q8_K => (256, 292),
+            Self::IQ4_NL => (32, 18),
+            Self::IQ4_XS => (256, 136),
             Self::Unsupported(code) => {
                 let &(_, elements, bytes) = OTHER_BLOCKS.iter().find(|(known, ..)| *known == code)?;
                 (elements, bytes)

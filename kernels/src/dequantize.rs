@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::layout::{Layout, Parts};
+use crate::layout::{CODEBOOK, Layout, Parts};
 
 /// Turns whole blocks into the floats they stand for.
 ///
@@ -61,16 +61,34 @@ impl Parts {
                     *o = d * f32::from(q as i8);
                 }
             }
+            Layout::Q2K => {
+                for (i, (o, q)) in out.iter_mut().zip(self.q).enumerate() {
+                    let scale = d * f32::from(self.scales[i / 16]);
+                    *o = scale * f32::from(q) - m * f32::from(self.mins[i / 16]);
+                }
+            }
             Layout::Q4K | Layout::Q5K => {
                 for (i, (o, q)) in out.iter_mut().zip(self.q).enumerate() {
                     let scale = d * f32::from(self.scales[i / 32]);
                     *o = scale * f32::from(q) - m * f32::from(self.mins[i / 32]);
                 }
             }
-            Layout::Q6K => {
+            Layout::Q3K | Layout::Q6K => {
+                let offset = if layout == Layout::Q3K { 4 } else { 32 };
                 for (i, (o, q)) in out.iter_mut().zip(self.q).enumerate() {
                     let scale = d * f32::from(self.scales[i / 16] as i8);
-                    *o = scale * (i32::from(q) - 32) as f32;
+                    *o = scale * (i32::from(q) - offset) as f32;
+                }
+            }
+            Layout::Iq4Nl => {
+                for (o, q) in out.iter_mut().zip(self.q) {
+                    *o = d * f32::from(CODEBOOK[usize::from(q)]);
+                }
+            }
+            Layout::Iq4Xs => {
+                for (i, (o, q)) in out.iter_mut().zip(self.q).enumerate() {
+                    let scale = d * f32::from(self.scales[i / 32] as i8);
+                    *o = scale * f32::from(CODEBOOK[usize::from(q)]);
                 }
             }
         }

@@ -13,11 +13,16 @@
 //! | `Q4K` | d, dmin, 8 x (scales, minima), 8 x nibbles |
 //! | `Q5K` | d, dmin, 8 x (scales, minima), 8 x (nibbles, fifth bits) |
 //! | `Q6K` | d, 32 unused bytes, 8 x (scales, scales), 8 x (nibbles, upper two bits) |
+//! | `Q2K` | d, dmin, 8 x (scales and minima, scales and minima), 8 x two bits |
+//! | `Q3K` | d, 32 unused bytes, 8 x (scales, scales), 8 x (two bits, third bits) |
+//! | `Iq4Nl` | d, nibbles |
+//! | `Iq4Xs` | d, 32 unused bytes, 8 x scales, 8 x nibbles |
 //!
 //! 32 columns are 8 *groups* of 4. The vector of a group is 64 bytes, `[16 rows][4 columns]`.
 //! *Nibbles* are 4 vectors: the j-th has group j below and group j + 4 above. *Fifth bits* are
-//! one vector: bit g of a byte belongs to group g. *Upper two bits* are two vectors: bits
-//! `2 * (g % 4)` of vector `g / 4` belong to group g. Scales `d`, `m`, `dmin` are 16 half floats;
+//! one vector: bit g of a byte belongs to group g; so are *third bits*. *Upper two bits*, and *two
+//! bits* where there are no others, are two vectors: bits `2 * (g % 4)` of vector `g / 4` belong to
+//! group g. Where a byte has scale and minimum, the scale is its low nibble. Scales `d`, `m`, `dmin` are 16 half floats;
 //! sub-block scales and minima are 16 bytes. Rows beyond the matrix are zeros.
 
 use std::ops::Range;
@@ -36,6 +41,8 @@ pub(crate) const NIBBLES: usize = 4 * GROUP;
 pub(crate) const SUB_SCALES: usize = 64;
 /// Where the integers of the first sub-block of such a unit are.
 pub(crate) const SUB_INTS: usize = SUB_SCALES + 8 * 32;
+/// Bytes of the two vectors of two bits of 32 columns.
+pub(crate) const PAIRS: usize = 2 * GROUP;
 
 /// Columns in a unit.
 pub(crate) const fn unit_elems(layout: Layout) -> usize {
@@ -46,10 +53,12 @@ pub(crate) const fn unit_elems(layout: Layout) -> usize {
 pub(crate) const fn int_bytes(layout: Layout) -> usize {
     match layout {
         Layout::F32 | Layout::F16 | Layout::BF16 => 0,
-        Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => NIBBLES,
+        Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K | Layout::Iq4Nl | Layout::Iq4Xs => NIBBLES,
         Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => NIBBLES + GROUP,
         Layout::Q6K => NIBBLES + 2 * GROUP,
         Layout::Q8_0 => 8 * GROUP,
+        Layout::Q2K => PAIRS,
+        Layout::Q3K => PAIRS + GROUP,
     }
 }
 
@@ -57,9 +66,10 @@ pub(crate) const fn int_bytes(layout: Layout) -> usize {
 pub(crate) const fn int_offset(layout: Layout) -> usize {
     match layout {
         Layout::F32 | Layout::F16 | Layout::BF16 => 0,
-        Layout::Q4_0 | Layout::Q5_0 | Layout::Q8_0 => 32,
+        Layout::Q4_0 | Layout::Q5_0 | Layout::Q8_0 | Layout::Iq4Nl => 32,
         Layout::Q4_1 | Layout::Q5_1 => 64,
-        Layout::Q4K | Layout::Q5K | Layout::Q6K => SUB_INTS,
+        Layout::Q2K | Layout::Q3K | Layout::Q4K | Layout::Q5K | Layout::Q6K => SUB_INTS,
+        Layout::Iq4Xs => SUB_SCALES + 8 * TILE,
     }
 }
 
@@ -141,8 +151,19 @@ fn write_row(layout: Layout, parts: &Parts, r: usize, unit: &mut [u8]) {
                 unit[SUB_SCALES + s * 32 + 16 + r] = parts.mins[s];
             }
         }
-        Layout::Q6K => {
+        Layout::Q2K => {
+            unit[32 + r * 2..][..2].copy_from_slice(&parts.m.to_le_bytes());
+            for (s, (scale, min)) in parts.scales.iter().zip(parts.mins).enumerate() {
+                unit[SUB_SCALES + s * 16 + r] = scale | min << 4;
+            }
+        }
+        Layout::Q3K | Layout::Q6K => {
             for (s, scale) in parts.scales.iter().enumerate() {
+                unit[SUB_SCALES + s * 16 + r] = *scale;
+            }
+        }
+        Layout::Iq4Xs => {
+            for (s, scale) in parts.scales[..8].iter().enumerate() {
                 unit[SUB_SCALES + s * 16 + r] = *scale;
             }
         }
@@ -155,6 +176,13 @@ fn write_row(layout: Layout, parts: &Parts, r: usize, unit: &mut [u8]) {
                 let at = r * 4 + k;
                 if layout == Layout::Q8_0 {
                     ints[g * GROUP + at] = *q;
+                    continue;
+                }
+                if matches!(layout, Layout::Q2K | Layout::Q3K) {
+                    ints[g / 4 * GROUP + at] |= (q & 3) << (g % 4 * 2);
+                    if layout == Layout::Q3K {
+                        ints[PAIRS + at] |= (q >> 2) << g;
+                    }
                     continue;
                 }
                 ints[g % 4 * GROUP + at] |= (q & 15) << (g / 4 * 4);

@@ -3,7 +3,8 @@
 //! With [`Precision::Int8`], a product is a sum over blocks of 32 columns, in ascending order:
 //! the sum of products of integers, exact, times both scales, added with one rounding
 //! (`mul_add`). A layout with a minimum adds `minimum * (scale * sum of the activations)` after
-//! that. With [`Precision::F32`], and for plain floats, it is a `mul_add` for each column, in
+//! that; where each half of a block has a minimum of its own (`Q2K`), the minima times the sums of
+//! the halves, exact, times both scales. With [`Precision::F32`], and for plain floats, it is a `mul_add` for each column, in
 //! ascending order. There is one accumulator for each output, so neither the shape of tiles nor
 //! the split over threads shows in the result.
 
@@ -13,8 +14,10 @@ use half::{bf16, f16};
 
 use crate::acts::{Acts, Precision};
 use crate::compute::Output;
-use crate::layout::Layout;
-use crate::pack::{BLOCK, GROUP, Matrix, NIBBLES, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
+use crate::layout::{CODEBOOK, Layout};
+use crate::pack::{
+    BLOCK, GROUP, Matrix, NIBBLES, PAIRS, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems,
+};
 
 /// Columns of the output worked on together, so that weights are unpacked less often.
 const TOGETHER: usize = 8;
@@ -29,11 +32,13 @@ struct Sub {
     min: Option<[f32; TILE]>,
     /// Integer scales of the two halves of the columns.
     halves: Option<[[i32; TILE]; 2]>,
+    /// Integer minima of the two halves, which `min` is then the scale of, divided by -32.
+    half_mins: Option<[[i32; TILE]; 2]>,
 }
 
 impl Sub {
     fn new() -> Self {
-        Self { q: [0; 8 * GROUP], scale: [0.0; TILE], min: None, halves: None }
+        Self { q: [0; 8 * GROUP], scale: [0.0; TILE], min: None, halves: None, half_mins: None }
     }
 
     /// Unpacks sub-block `s` of a unit.
@@ -44,13 +49,18 @@ impl Sub {
         let offset = match layout {
             Layout::Q4_0 => 8,
             Layout::Q5_0 => 16,
+            Layout::Q3K => 4,
             Layout::Q6K => 32,
             _ => 0,
         };
         for (g, group) in self.q.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
             for (i, q) in group.iter_mut().enumerate() {
                 let low = || ints[g % 4 * GROUP + i] >> (g / 4 * 4) & 15;
+                let pair = || ints[g / 4 * GROUP + i] >> (g % 4 * 2) & 3;
                 *q = match layout {
+                    Layout::Q2K => pair(),
+                    Layout::Q3K => pair() | (ints[PAIRS + i] >> g & 1) << 2,
+                    Layout::Iq4Nl | Layout::Iq4Xs => CODEBOOK[usize::from(low())] as u8,
                     Layout::Q8_0 => ints[g * GROUP + i],
                     Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => low() | (ints[NIBBLES + i] >> g & 1) << 4,
                     Layout::Q6K => low() | (ints[NIBBLES + g / 4 * GROUP + i] >> (g % 4 * 2) & 3) << 4,
@@ -63,6 +73,11 @@ impl Sub {
         self.scale = std::array::from_fn(|r| half(0, r));
         self.min = None;
         self.halves = None;
+        self.half_mins = None;
+        let sub_halves = |value: fn(u8) -> i32| {
+            let sub = &unit[SUB_SCALES + s * 32..][..32];
+            Some(std::array::from_fn(|h| std::array::from_fn(|r| value(sub[h * 16 + r]))))
+        };
         match layout {
             Layout::Q4_1 | Layout::Q5_1 => self.min = Some(std::array::from_fn(|r| half(32, r))),
             Layout::Q4K | Layout::Q5K => {
@@ -72,9 +87,17 @@ impl Sub {
                 }
                 self.min = Some(std::array::from_fn(|r| -(half(32, r) * f32::from(sub[16 + r]))));
             }
-            Layout::Q6K => {
-                let sub = &unit[SUB_SCALES + s * 32..][..32];
-                self.halves = Some(std::array::from_fn(|h| std::array::from_fn(|r| i32::from(sub[h * 16 + r] as i8))));
+            Layout::Q2K => {
+                self.min = Some(std::array::from_fn(|r| half(32, r) / 32.0));
+                self.halves = sub_halves(|both| i32::from(both & 15));
+                self.half_mins = sub_halves(|both| i32::from(both >> 4));
+            }
+            Layout::Q3K | Layout::Q6K => self.halves = sub_halves(|scale| i32::from(scale as i8)),
+            Layout::Iq4Xs => {
+                let sub = &unit[SUB_SCALES + s * 16..][..16];
+                for (scale, sub) in self.scale.iter_mut().zip(sub) {
+                    *scale *= f32::from(*sub as i8);
+                }
             }
             _ => {}
         }
@@ -144,8 +167,14 @@ fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mu
                         None => halves[0][r] + halves[1][r],
                     };
                     *acc = (sub.scale[r] * block.scale).mul_add(sum as f32, *acc);
-                    if let Some(min) = &sub.min {
-                        *acc = min[r].mul_add(block.scaled_sum, *acc);
+                    match (&sub.min, &sub.half_mins) {
+                        (Some(min), Some(mins)) => {
+                            let sums = block.halves_minus_32;
+                            let sum = mins[0][r] * sums[0] + mins[1][r] * sums[1];
+                            *acc = (min[r] * block.scale).mul_add(sum as f32, *acc);
+                        }
+                        (Some(min), None) => *acc = min[r].mul_add(block.scaled_sum, *acc),
+                        (None, _) => {}
                     }
                 }
             }
@@ -198,9 +227,10 @@ fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TI
                     Some(scales) => sub.scale[r] * scales[k / 16][r] as f32,
                     None => sub.scale[r],
                 };
-                *out = match &sub.min {
-                    Some(min) => scale * q + min[r],
-                    None => scale * q,
+                *out = match (&sub.min, &sub.half_mins) {
+                    (Some(min), Some(mins)) => scale * q + min[r] * (mins[k / 16][r] * -32) as f32,
+                    (Some(min), None) => scale * q + min[r],
+                    (None, _) => scale * q,
                 };
             }
         }

@@ -233,7 +233,9 @@ fn packing_over_threads_is_packing() {
         compute(Isa::Scalar, 3).pack(layout, rows, cols, &file, &mut got);
         assert_eq!(&want[..], &got[..], "{layout}");
         let size = want.len() as f64 / file.len() as f64 * 99.0 / 112.0;
-        assert!(size < 1.03, "{layout} packs to {size} of the file");
+        // Scales of `Q3_K` have a byte each instead of six bits.
+        let most = if layout == Layout::Q3K { 1.06 } else { 1.03 };
+        assert!(size < most, "{layout} packs to {size} of the file");
     }
 }
 

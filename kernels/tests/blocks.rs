@@ -118,6 +118,27 @@ fn floats() {
     check(Layout::BF16, &[&half::bf16::from_f32(3.0).to_le_bytes()], |_| 3.0);
 }
 
+/// Blocks of random bytes and what they stand for, by `testkit/oracle/blocks.py`, which shares no
+/// code with this crate and agrees with GGML's own Python package.
+#[test]
+fn blocks_of_any_bytes_are_what_an_independent_reader_makes_of_them() {
+    let lines: Vec<&str> = include_str!("blocks.txt").lines().collect();
+    let mut seen = 0;
+    for case in lines.chunks(3) {
+        let [name, bytes, floats] = case else { panic!("three lines for each layout") };
+        let layout = Layout::ALL.into_iter().find(|layout| layout.to_string() == *name);
+        let layout = layout.unwrap_or_else(|| panic!("no layout `{name}`"));
+        let hex = |text: &str| u32::from_str_radix(text, 16).expect("hexadecimal");
+        let bytes: Vec<u8> = (0..bytes.len() / 2).map(|i| hex(&bytes[i * 2..][..2]) as u8).collect();
+        let want: Vec<f32> = (0..floats.len() / 8).map(|i| f32::from_bits(hex(&floats[i * 8..][..8]))).collect();
+        let mut got = vec![f32::NAN; want.len()];
+        dequantize(layout, &bytes, &mut got);
+        assert_eq!(got, want, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 8);
+}
+
 #[test]
 fn a_row_is_whole_blocks_or_none() {
     assert_eq!(Layout::Q4K.row_bytes(512), Some(288));

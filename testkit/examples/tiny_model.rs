@@ -5,7 +5,7 @@ use std::{env, path::Path, process::ExitCode};
 use qwenda_gguf::TensorType;
 use qwenda_testkit::TinyModel;
 
-const KINDS: [(&str, TensorType); 11] = [
+const KINDS: [(&str, TensorType); 15] = [
     ("f32", TensorType::F32),
     ("f16", TensorType::F16),
     ("bf16", TensorType::BF16),
@@ -14,9 +14,13 @@ const KINDS: [(&str, TensorType); 11] = [
     ("q4_1", TensorType::Q4_1),
     ("q5_0", TensorType::Q5_0),
     ("q5_1", TensorType::Q5_1),
+    ("q2_k", TensorType::Q2_K),
+    ("q3_k", TensorType::Q3_K),
     ("q4_k", TensorType::Q4_K),
     ("q5_k", TensorType::Q5_K),
     ("q6_k", TensorType::Q6_K),
+    ("iq4_nl", TensorType::IQ4_NL),
+    ("iq4_xs", TensorType::IQ4_XS),
 ];
 
 #[expect(clippy::print_stderr, reason = "this is a command")]
@@ -27,10 +31,8 @@ fn main() -> ExitCode {
         [path, architecture] => (path, architecture, "q8_0"),
         [path, architecture, kind] => (path, architecture, kind),
         _ => {
-            eprintln!(
-                "usage: tiny_model FILE [qwen2|qwen2moe|qwen3|qwen3moe \
-                 [f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k|q5_k|q6_k]]"
-            );
+            let kinds = KINDS.map(|(name, _)| name).join("|");
+            eprintln!("usage: tiny_model FILE [qwen2|qwen2moe|qwen3|qwen3moe [{kinds}]]");
             return ExitCode::from(2);
         }
     };

@@ -1,6 +1,6 @@
 """An exact forward pass of tiny qwen2, qwen2moe, qwen3 and qwen3moe files in numpy, in 64-bit floats.
 
-It shares no code with the project: its own GGUF reader, its own dequantisation, plain formulas.
+It shares no code with the project: its own GGUF reader, its own dequantisation (`layouts.py`), plain formulas.
 
     python forward.py tiny.gguf > tiny.json
 
@@ -14,6 +14,7 @@ import struct
 import sys
 
 import numpy as np
+from layouts import BLOCKS, dequantise
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -41,58 +42,6 @@ class Reader:
             kind, count = self.scalar("I"), self.scalar("Q")
             return [self.value(kind) for _ in range(count)]
         return self.scalar(SCALARS[kind])
-
-
-def halves(raw):
-    return raw.copy().view("<f2").astype(np.float64)
-
-
-def dequantise(kind, raw):
-    """The values of a tensor in the order of the file."""
-    if kind == 0:
-        return raw.view("<f4").astype(np.float64)
-    if kind == 1:
-        return raw.view("<f2").astype(np.float64)
-    if kind == 30:
-        return (raw.view("<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
-    if kind == 2:  # Q4_0
-        blocks = raw.reshape(-1, 18)
-        low, high = blocks[:, 2:] & 15, blocks[:, 2:] >> 4
-        levels = np.concatenate([low, high], axis=1).astype(np.float64) - 8
-        return (halves(blocks[:, :2]) * levels).ravel()
-    if kind == 8:  # Q8_0
-        blocks = raw.reshape(-1, 34)
-        return (halves(blocks[:, :2]) * blocks[:, 2:].copy().view("i1")).ravel()
-    if kind == 14:  # Q6_K
-        blocks = raw.reshape(-1, 210)
-        out = np.zeros((len(blocks), 256))
-        for i in range(256):
-            half, row, lane = i // 128, i % 128 // 32, i % 32
-            byte = blocks[:, half * 64 + (row % 2) * 32 + lane]
-            low = byte >> 4 if row >= 2 else byte & 15
-            high = blocks[:, 128 + half * 32 + lane] >> (2 * row) & 3
-            scale = blocks[:, 192 + i // 16].copy().view("i1").astype(np.float64)
-            out[:, i] = ((low | high << 4).astype(np.float64) - 32) * scale
-        return (out * halves(blocks[:, 208:])).ravel()
-    if kind == 12:  # Q4_K
-        blocks = raw.reshape(-1, 144)
-        out = np.zeros((len(blocks), 256))
-        step, low = halves(blocks[:, 0:2])[:, 0], halves(blocks[:, 2:4])[:, 0]
-        packed = blocks[:, 4:16]
-        for sub in range(8):
-            if sub < 4:
-                scale, minimum = packed[:, sub] & 63, packed[:, sub + 4] & 63
-            else:
-                scale = (packed[:, sub + 4] & 15) | (packed[:, sub - 4] >> 6) << 4
-                minimum = (packed[:, sub + 4] >> 4) | (packed[:, sub] >> 6) << 4
-            quarter = blocks[:, 16 + sub // 2 * 32 :][:, :32]
-            levels = quarter >> 4 if sub % 2 else quarter & 15
-            out[:, sub * 32 : sub * 32 + 32] = (step * scale)[:, None] * levels - (low * minimum)[:, None]
-        return out.ravel()
-    raise SystemExit(f"no dequantisation of type {kind} here")
-
-
-BLOCKS = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 8: (32, 34), 12: (256, 144), 14: (256, 210)}
 
 
 def read(path):

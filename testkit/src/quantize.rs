@@ -23,9 +23,13 @@ pub fn quantize(kind: TensorType, values: &[f32]) -> Option<Vec<u8>> {
         TensorType::Q5_0 => q5_0,
         TensorType::Q5_1 => q5_1,
         TensorType::Q8_0 => q8_0,
+        TensorType::Q2_K => q2_k,
+        TensorType::Q3_K => q3_k,
         TensorType::Q4_K => q4_k,
         TensorType::Q5_K => q5_k,
         TensorType::Q6_K => q6_k,
+        TensorType::IQ4_NL => iq4_nl,
+        TensorType::IQ4_XS => iq4_xs,
         _ => return None,
     };
     values.chunks_exact(block as usize).for_each(|x| encode(x, &mut out));
@@ -115,20 +119,21 @@ fn q8_0(x: &[f32], out: &mut Vec<u8>) {
     out.extend(x.iter().map(|&v| level(v, step, -127, 127) as i8 as u8));
 }
 
-/// A super-block of eight sub-blocks with 6-bit scales and minima.
+/// A super-block of 256 in sub-blocks that have integer scales and minima.
 struct SuperBlock {
     step: f32,
     low: f32,
-    scales: [u8; 8],
-    minima: [u8; 8],
+    scales: Vec<u8>,
+    minima: Vec<u8>,
     levels: Vec<u8>,
 }
 
 impl SuperBlock {
-    fn new(x: &[f32], bits: u32) -> Self {
+    /// Sub-blocks of `size`, their scales and minima up to `most`, levels of `bits`.
+    fn new(x: &[f32], size: usize, most: i32, bits: u32) -> Self {
         let top = (1 << bits) - 1;
         let ranges: Vec<(f32, f32)> = x
-            .chunks_exact(32)
+            .chunks_exact(size)
             .map(|sub| {
                 let (low, high) = min_max(sub);
                 // The format subtracts the minimum, so it cannot lie above 0.
@@ -137,12 +142,13 @@ impl SuperBlock {
             .collect();
         let widest = ranges.iter().map(|(low, high)| (high - low) / top as f32).fold(0.0, f32::max);
         let deepest = ranges.iter().map(|(low, _)| -low).fold(0.0, f32::max);
-        let (step, low) = (as_f16(widest / 63.0), as_f16(deepest / 63.0));
-        let mut block = Self { step, low, scales: [0; 8], minima: [0; 8], levels: Vec::with_capacity(256) };
-        for (i, (sub, range)) in x.chunks_exact(32).zip(&ranges).enumerate() {
-            let scale = level((range.1 - range.0) / top as f32, step, 0, 63);
-            let minimum = level(-range.0, low, 0, 63);
-            (block.scales[i], block.minima[i]) = (scale as u8, minimum as u8);
+        let (step, low) = (as_f16(widest / most as f32), as_f16(deepest / most as f32));
+        let mut block = Self { step, low, scales: Vec::new(), minima: Vec::new(), levels: Vec::with_capacity(256) };
+        for (sub, range) in x.chunks_exact(size).zip(&ranges) {
+            let scale = level((range.1 - range.0) / top as f32, step, 0, most);
+            let minimum = level(-range.0, low, 0, most);
+            block.scales.push(scale as u8);
+            block.minima.push(minimum as u8);
             let shift = low * minimum as f32;
             block.levels.extend(sub.iter().map(|&v| level(v + shift, step * scale as f32, 0, top) as u8));
         }
@@ -164,14 +170,76 @@ impl SuperBlock {
     }
 }
 
+/// Four runs of 32 levels in 32 bytes, the lowest two bits of each, the first run lowest.
+fn pairs(levels: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    levels
+        .chunks_exact(128)
+        .flat_map(|half| (0..32).map(|l| (0..4).fold(0, |byte, run| byte | (half[run * 32 + l] & 3) << (2 * run))))
+}
+
+fn q2_k(x: &[f32], out: &mut Vec<u8>) {
+    let block = SuperBlock::new(x, 16, 15, 2);
+    out.extend(block.scales.iter().zip(&block.minima).map(|(scale, minimum)| scale | minimum << 4));
+    out.extend(pairs(&block.levels));
+    put_f16(out, block.step);
+    put_f16(out, block.low);
+}
+
+/// Signed scales of sub-blocks of `size` and the step that they count in: a sub-block's peak is
+/// its scale times `lowest`, the largest scale `least`.
+fn signed_scales(x: &[f32], size: usize, lowest: f32, least: i32) -> (f32, Vec<i32>) {
+    let wanted: Vec<f32> = x.chunks_exact(size).map(|sub| peak(sub) / lowest).collect();
+    let step = as_f16(peak(&wanted) / least as f32);
+    (step, wanted.iter().map(|&scale| level(scale, step, least, -least - 1)).collect())
+}
+
+fn q3_k(x: &[f32], out: &mut Vec<u8>) {
+    let (step, scales) = signed_scales(x, 16, -4.0, -32);
+    let levels: Vec<u8> = (0..256).map(|i| (level(x[i], step * scales[i / 16] as f32, -4, 3) + 4) as u8).collect();
+    // Byte `l` has the third bit of element `l` of each run of 32.
+    out.extend((0..32).map(|l| (0..8).fold(0, |byte, run| byte | (levels[run * 32 + l] >> 2) << run)));
+    out.extend(pairs(&levels));
+    let scales: Vec<u8> = scales.iter().map(|scale| (scale + 32) as u8).collect();
+    out.extend((0..8).map(|i| (scales[i] & 15) | (scales[i + 8] & 15) << 4));
+    out.extend((0..4).map(|i| (0..4).fold(0, |byte, row| byte | (scales[row * 4 + i] >> 4) << (2 * row))));
+    put_f16(out, step);
+}
+
+/// What the 16 levels of `IQ4_NL` and `IQ4_XS` stand for.
+const UNEVEN: [f32; 16] =
+    [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
+
+/// The levels of [`UNEVEN`] nearest to `x`.
+fn uneven(x: &[f32], step: f32) -> Vec<u8> {
+    let off = |v: f32, level: u8| (UNEVEN[usize::from(level)] * step - v).abs();
+    x.iter().map(|&v| (0..16).min_by(|a, b| off(v, *a).total_cmp(&off(v, *b))).unwrap_or_default()).collect()
+}
+
+fn iq4_nl(x: &[f32], out: &mut Vec<u8>) {
+    let step = as_f16(peak(x) / UNEVEN[0]);
+    put_f16(out, step);
+    out.extend(nibbles(&uneven(x, step)));
+}
+
+fn iq4_xs(x: &[f32], out: &mut Vec<u8>) {
+    let (step, scales) = signed_scales(x, 32, UNEVEN[0], -32);
+    put_f16(out, step);
+    let stored: Vec<u8> = scales.iter().map(|scale| (scale + 32) as u8).collect();
+    out.extend(stored.iter().rev().fold(0_u16, |bits, scale| bits << 2 | u16::from(scale >> 4)).to_le_bytes());
+    out.extend((0..4).map(|i| (stored[2 * i] & 15) | (stored[2 * i + 1] & 15) << 4));
+    for (sub, scale) in x.chunks_exact(32).zip(scales) {
+        out.extend(nibbles(&uneven(sub, step * scale as f32)));
+    }
+}
+
 fn q4_k(x: &[f32], out: &mut Vec<u8>) {
-    let block = SuperBlock::new(x, 4);
+    let block = SuperBlock::new(x, 32, 63, 4);
     block.put_head(out);
     block.put_nibbles(out);
 }
 
 fn q5_k(x: &[f32], out: &mut Vec<u8>) {
-    let block = SuperBlock::new(x, 5);
+    let block = SuperBlock::new(x, 32, 63, 5);
     block.put_head(out);
     // Byte `l` has the fifth bit of element `l` of each sub-block.
     out.extend((0..32).map(|l| (0..8).fold(0, |byte, sub| byte | (block.levels[sub * 32 + l] >> 4) << sub)));
@@ -179,9 +247,7 @@ fn q5_k(x: &[f32], out: &mut Vec<u8>) {
 }
 
 fn q6_k(x: &[f32], out: &mut Vec<u8>) {
-    let wanted: Vec<f32> = x.chunks_exact(16).map(|sub| peak(sub) / -32.0).collect();
-    let step = as_f16(peak(&wanted) / -128.0);
-    let scales: Vec<i32> = wanted.iter().map(|&scale| level(scale, step, -128, 127)).collect();
+    let (step, scales) = signed_scales(x, 16, -32.0, -128);
     let levels: Vec<u8> = (0..256).map(|i| (level(x[i], step * scales[i / 16] as f32, -32, 31) + 32) as u8).collect();
     let halves = || levels.chunks_exact(128);
     // Each half: four rows of 32; low bits of rows 0 and 2, then 1 and 3, share bytes.

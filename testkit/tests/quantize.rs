@@ -5,7 +5,7 @@ use qwenda_kernels::{Layout, dequantize};
 use qwenda_testkit::{quantize::quantize, rng::Rng};
 
 /// Layouts, and the largest error as a share of a block's range.
-const CASES: [(TensorType, Layout, f32); 11] = [
+const CASES: [(TensorType, Layout, f32); 15] = [
     (TensorType::F32, Layout::F32, 0.0),
     (TensorType::F16, Layout::F16, 0.0005),
     (TensorType::BF16, Layout::BF16, 0.004),
@@ -14,9 +14,13 @@ const CASES: [(TensorType, Layout, f32); 11] = [
     (TensorType::Q4_1, Layout::Q4_1, 0.07),
     (TensorType::Q5_0, Layout::Q5_0, 0.065),
     (TensorType::Q5_1, Layout::Q5_1, 0.035),
+    (TensorType::Q2_K, Layout::Q2K, 0.4),
+    (TensorType::Q3_K, Layout::Q3K, 0.3),
     (TensorType::Q4_K, Layout::Q4K, 0.08),
     (TensorType::Q5_K, Layout::Q5K, 0.05),
     (TensorType::Q6_K, Layout::Q6K, 0.04),
+    (TensorType::IQ4_NL, Layout::Iq4Nl, 0.12),
+    (TensorType::IQ4_XS, Layout::Iq4Xs, 0.13),
 ];
 
 fn read_back(kind: TensorType, layout: Layout, values: &[f32]) -> Vec<f32> {
@@ -54,6 +58,7 @@ fn what_is_a_level_of_the_layout_survives_exactly() {
         (TensorType::Q4_1, Layout::Q4_1, levels(16, 3)),
         (TensorType::Q5_0, Layout::Q5_0, levels(32, -16)),
         (TensorType::Q5_1, Layout::Q5_1, levels(32, -40)),
+        (TensorType::Q3_K, Layout::Q3K, levels(8, -4)),
     ] {
         assert_eq!(read_back(kind, layout, &values), values, "{kind}");
     }
@@ -70,5 +75,5 @@ fn zeros_and_constants_survive() {
 
 #[test]
 fn a_layout_without_a_quantiser_is_told() {
-    assert_eq!(quantize(TensorType::Q2_K, &[0.0; 256]), None);
+    assert_eq!(quantize(TensorType::Q8_K, &[0.0; 256]), None);
 }

@@ -3,7 +3,7 @@
 use qwenda_gguf::{Gguf, TensorType};
 use qwenda_testkit::TinyModel;
 
-const KINDS: [TensorType; 11] = [
+const KINDS: [TensorType; 15] = [
     TensorType::F32,
     TensorType::F16,
     TensorType::BF16,
@@ -12,9 +12,13 @@ const KINDS: [TensorType; 11] = [
     TensorType::Q4_1,
     TensorType::Q5_0,
     TensorType::Q5_1,
+    TensorType::Q2_K,
+    TensorType::Q3_K,
     TensorType::Q4_K,
     TensorType::Q5_K,
     TensorType::Q6_K,
+    TensorType::IQ4_NL,
+    TensorType::IQ4_XS,
 ];
 
 #[test]

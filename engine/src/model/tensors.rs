@@ -137,9 +137,13 @@ fn layout(kind: TensorType) -> Option<Layout> {
         TensorType::Q5_0 => Layout::Q5_0,
         TensorType::Q5_1 => Layout::Q5_1,
         TensorType::Q8_0 => Layout::Q8_0,
+        TensorType::Q2_K => Layout::Q2K,
+        TensorType::Q3_K => Layout::Q3K,
         TensorType::Q4_K => Layout::Q4K,
         TensorType::Q5_K => Layout::Q5K,
         TensorType::Q6_K => Layout::Q6K,
+        TensorType::IQ4_NL => Layout::Iq4Nl,
+        TensorType::IQ4_XS => Layout::Iq4Xs,
         _ => return None,
     })
 }

@@ -25,6 +25,8 @@ impl Random {
 fn halves(layout: Layout) -> (usize, Option<usize>) {
     match layout {
         Layout::Q4_1 | Layout::Q5_1 | Layout::Q4K | Layout::Q5K => (0, Some(2)),
+        Layout::Q2K => (80, Some(82)),
+        Layout::Q3K => (108, None),
         Layout::Q6K => (208, None),
         _ => (0, None),
     }

@@ -1,16 +1,17 @@
 //! AVX2: a tile's rows are two vectors of 8, `vpmaddubsw` sums two columns of each.
 //!
 //! Sums stay in 16 bits as long as they cannot overflow ([`in_i16`]); then one `vpmaddwd` widens
-//! them, and for `Q6K` applies the integer scale on the way.
+//! them, and where halves of a block have integer scales applies those on the way.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{AHEAD, Bunches, Sums, Unpacked, Variant, block_at, check_bunches, layout_of, tile_blocks};
+use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
+use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
 use crate::acts::{ActBlock, Acts};
 use crate::compute::Output;
-use crate::layout::Layout;
+use crate::layout::{CODEBOOK, Layout};
 use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
 
 /// Some tiles of a product.
@@ -32,11 +33,12 @@ struct Avx2;
 
 /// 32 columns of 8 of a tile's rows in registers.
 struct Weights {
-    /// Unsigned; for `Q8_0` signed.
+    /// Unsigned, but where [`is_signed`].
     q: [__m256i; 8],
     scale: __m256,
     min: __m256,
-    /// For `Q6K`, the scale of each half twice as an i16; else ones.
+    /// Where [`has_halves`], the scale of each half twice as an i16; else ones. `Q2K` has the half's
+    /// minimum in the upper byte of each: [`scales`] and [`minima`] tell them apart.
     halves: [__m256i; 2],
 }
 
@@ -46,7 +48,7 @@ struct Weights {
 const fn in_i16(l: u8) -> usize {
     match layout_of(l) {
         Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => 8,
-        Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => 4,
+        Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K | Layout::Q2K | Layout::Q3K => 4,
         Layout::Q6K => 2,
         _ => 1,
     }
@@ -57,6 +59,8 @@ const fn largest(l: u8) -> usize {
     match layout_of(l) {
         Layout::Q4_0 | Layout::Q4_1 | Layout::Q4K => 15,
         Layout::Q5_0 | Layout::Q5_1 | Layout::Q5K => 31,
+        Layout::Q2K => 3,
+        Layout::Q3K => 7,
         Layout::Q6K => 63,
         _ => 128,
     }
@@ -69,10 +73,6 @@ const _: () = {
         l += 1;
     }
 };
-
-const fn has_min(l: u8) -> bool {
-    matches!(layout_of(l), Layout::Q4_1 | Layout::Q5_1 | Layout::Q4K | Layout::Q5K)
-}
 
 impl Variant for Avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -119,7 +119,7 @@ impl Variant for Avx2 {
                     if has_min(L) {
                         _mm256_store_ps(out.min.as_mut_ptr().add(half * 8), w.min);
                     }
-                    if L == Layout::Q6K as u8 {
+                    if has_halves(L) {
                         for (halves, to) in w.halves.iter().zip(&mut out.halves) {
                             _mm256_store_si256(to.as_mut_ptr().add(half * 8).cast(), *halves);
                         }
@@ -138,9 +138,9 @@ impl Variant for Avx2 {
                 // SAFETY: half a field is one vector, at a multiple of 32.
                 let w = unsafe {
                     let q = w.q.as_ptr().add(half * 32);
-                    let halves = |i: usize| match layout_of(L) {
-                        Layout::Q6K => _mm256_load_si256(w.halves[i].as_ptr().add(half * 8).cast()),
-                        _ => _mm256_set1_epi16(1),
+                    let halves = |i: usize| match has_halves(L) {
+                        true => _mm256_load_si256(w.halves[i].as_ptr().add(half * 8).cast()),
+                        false => _mm256_set1_epi16(1),
                     };
                     Weights {
                         q: std::array::from_fn(|g| _mm256_load_si256(q.add(g * 64).cast())),
@@ -194,6 +194,7 @@ impl Variant for Avx2 {
         let offset = _mm256_set1_epi32(match layout {
             Layout::Q4_0 => 8,
             Layout::Q5_0 => 16,
+            Layout::Q3K => 4,
             Layout::Q6K => 32,
             _ => 0,
         });
@@ -205,21 +206,26 @@ impl Variant for Avx2 {
                 let w = unsafe { unpack::<L>(unit.as_ptr(), at % subs, half) };
                 for (k, out) in out.iter_mut().enumerate() {
                     // A row's four columns are the bytes of one lane, lowest first. Moving one to
-                    // the top and back down keeps the sign of `Q8_0`.
+                    // the top and back down keeps the sign of those that have one.
                     let q = _mm256_sllv_epi32(w.q[k / 4], _mm256_set1_epi32(24 - k as i32 % 4 * 8));
-                    let q = match layout {
-                        Layout::Q8_0 => _mm256_srai_epi32::<24>(q),
-                        _ => _mm256_sub_epi32(_mm256_srli_epi32::<24>(q), offset),
+                    let q = match is_signed(L) {
+                        true => _mm256_srai_epi32::<24>(q),
+                        false => _mm256_sub_epi32(_mm256_srli_epi32::<24>(q), offset),
                     };
-                    let scale = match layout {
-                        Layout::Q6K => {
-                            let scale = _mm256_srai_epi32::<16>(w.halves[k / 16]);
-                            _mm256_mul_ps(w.scale, _mm256_cvtepi32_ps(scale))
+                    let wide = |twice| _mm256_cvtepi32_ps(_mm256_srai_epi32::<16>(twice));
+                    let scale = match has_halves(L) {
+                        true => _mm256_mul_ps(w.scale, wide(scales::<L>(w.halves[k / 16]))),
+                        false => w.scale,
+                    };
+                    let min = match layout {
+                        Layout::Q2K => {
+                            let min = _mm256_mul_ps(wide(minima(w.halves[k / 16])), _mm256_set1_ps(-32.0));
+                            _mm256_mul_ps(w.min, min)
                         }
-                        _ => w.scale,
+                        _ => w.min,
                     };
                     let value = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(q));
-                    let value = if has_min(L) { _mm256_add_ps(value, w.min) } else { value };
+                    let value = if has_min(L) { _mm256_add_ps(value, min) } else { value };
                     // SAFETY: half of 16 floats.
                     unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(half * 8), value) };
                 }
@@ -303,6 +309,15 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
             for g in 0..8 {
                 w.q[g] = vector(g);
             }
+        } else if matches!(layout, Layout::Q2K | Layout::Q3K) {
+            let low = _mm256_set1_epi8(3);
+            for i in 0..2 {
+                let p = vector(i);
+                w.q[i * 4] = _mm256_and_si256(p, low);
+                w.q[i * 4 + 1] = _mm256_and_si256(_mm256_srli_epi16::<2>(p), low);
+                w.q[i * 4 + 2] = _mm256_and_si256(_mm256_srli_epi16::<4>(p), low);
+                w.q[i * 4 + 3] = _mm256_and_si256(_mm256_srli_epi16::<6>(p), low);
+            }
         } else {
             let low = _mm256_set1_epi8(15);
             for j in 0..4 {
@@ -328,6 +343,35 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
             merge!(6, mask, _mm256_srli_epi16::<2>(p));
             merge!(7, mask, _mm256_srli_epi16::<3>(p));
         }
+        if matches!(layout, Layout::Iq4Nl | Layout::Iq4Xs) {
+            let codebook = _mm256_broadcastsi128_si256(_mm_loadu_si128(CODEBOOK.as_ptr().cast()));
+            w.q = w.q.map(|q| _mm256_shuffle_epi8(codebook, q));
+        }
+        if matches!(layout, Layout::Iq4Xs) {
+            let scales = _mm_loadl_epi64(unit.add(SUB_SCALES + s * 16 + half * 8).cast());
+            w.scale = _mm256_mul_ps(w.scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales)));
+        }
+        if matches!(layout, Layout::Q3K) {
+            let (p, mask) = (vector(2), _mm256_set1_epi8(4));
+            merge!(0, mask, _mm256_slli_epi16::<2>(p));
+            merge!(1, mask, _mm256_slli_epi16::<1>(p));
+            merge!(2, mask, p);
+            merge!(3, mask, _mm256_srli_epi16::<1>(p));
+            merge!(4, mask, _mm256_srli_epi16::<2>(p));
+            merge!(5, mask, _mm256_srli_epi16::<3>(p));
+            merge!(6, mask, _mm256_srli_epi16::<4>(p));
+            merge!(7, mask, _mm256_srli_epi16::<5>(p));
+        }
+        if matches!(layout, Layout::Q2K) {
+            for i in 0..2 {
+                // Scale and minimum are nibbles of a byte: here the bytes of an i16, twice.
+                let both = _mm256_cvtepu8_epi32(sub(i * 16));
+                let scale = _mm256_and_si256(both, _mm256_set1_epi32(15));
+                let both = _mm256_or_si256(scale, _mm256_slli_epi32::<8>(_mm256_srli_epi32::<4>(both)));
+                w.halves[i] = _mm256_or_si256(_mm256_slli_epi32::<16>(both), both);
+            }
+            w.min = _mm256_mul_ps(floats(32), _mm256_set1_ps(1.0 / 32.0));
+        }
         if matches!(layout, Layout::Q6K) {
             let mask = _mm256_set1_epi8(48);
             for i in 0..2 {
@@ -336,6 +380,10 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
                 merge!(i * 4 + 1, mask, _mm256_slli_epi16::<2>(p));
                 merge!(i * 4 + 2, mask, p);
                 merge!(i * 4 + 3, mask, _mm256_srli_epi16::<2>(p));
+            }
+        }
+        if matches!(layout, Layout::Q3K | Layout::Q6K) {
+            for i in 0..2 {
                 let scale = _mm256_cvtepi8_epi32(sub(i * 16));
                 let lower = _mm256_and_si256(scale, _mm256_set1_epi32(0xffff));
                 w.halves[i] = _mm256_or_si256(_mm256_slli_epi32::<16>(scale), lower);
@@ -352,6 +400,23 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
         }
         w
     }
+}
+
+/// The scales in a half of [`Weights::halves`].
+#[inline]
+#[target_feature(enable = "avx2")]
+fn scales<const L: u8>(half: __m256i) -> __m256i {
+    match layout_of(L) {
+        Layout::Q2K => _mm256_and_si256(half, _mm256_set1_epi16(255)),
+        _ => half,
+    }
+}
+
+/// The minima in a half of [`Weights::halves`] of `Q2K`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn minima(half: __m256i) -> __m256i {
+    _mm256_srli_epi16::<8>(half)
 }
 
 /// The same address, but the compiler cannot know.
@@ -379,23 +444,26 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             // SAFETY: `g` is below 8, and any four bytes are an i32.
             let a = unsafe { x.q.as_ptr().add(g * 4).cast::<i32>().read_unaligned() };
             let a = _mm256_set1_epi32(a);
-            match layout_of(L) {
+            match is_signed(L) {
                 // |w| * (a with the sign of w): -128 becomes 128, which unsigned bytes hold.
-                Layout::Q8_0 => _mm256_maddubs_epi16(_mm256_abs_epi8(w.q[g]), _mm256_sign_epi8(a, w.q[g])),
-                _ => _mm256_maddubs_epi16(w.q[g], a),
+                true => _mm256_maddubs_epi16(_mm256_abs_epi8(w.q[g]), _mm256_sign_epi8(a, w.q[g])),
+                false => _mm256_maddubs_epi16(w.q[g], a),
             }
+        };
+        // An integer of each half times the sum of the half's activations times -32.
+        let minus_32 = |halves: [__m256i; 2]| {
+            let half = |i: usize| {
+                let [a, b] = x.halves_minus_16[i];
+                let twice = i32::from(a) << 16 | i32::from(b) & 0xffff;
+                _mm256_madd_epi16(halves[i], _mm256_set1_epi32(twice))
+            };
+            _mm256_add_epi32(half(0), half(1))
         };
         let mut sum = match layout_of(L) {
             Layout::Q4_0 => _mm256_srai_epi32::<1>(_mm256_set1_epi32(x.minus_16)),
             Layout::Q5_0 => _mm256_set1_epi32(x.minus_16),
-            Layout::Q6K => {
-                let half = |i: usize| {
-                    let [a, b] = x.halves_minus_16[i];
-                    let twice = i32::from(a) << 16 | i32::from(b) & 0xffff;
-                    _mm256_madd_epi16(w.halves[i], _mm256_set1_epi32(twice))
-                };
-                _mm256_add_epi32(half(0), half(1))
-            }
+            Layout::Q3K => _mm256_srai_epi32::<3>(minus_32(w.halves)),
+            Layout::Q6K => minus_32(w.halves),
             _ => _mm256_setzero_si256(),
         };
         for from in (0..8).step_by(in_i16(L)) {
@@ -403,11 +471,15 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             for g in from + 1..from + in_i16(L) {
                 narrow = _mm256_add_epi16(narrow, pairs(g));
             }
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, w.halves[from / 4]));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, scales::<L>(w.halves[from / 4])));
         }
         let scale = _mm256_mul_ps(w.scale, _mm256_set1_ps(x.scale));
         *acc = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum), *acc);
-        if has_min(L) {
+        if matches!(layout_of(L), Layout::Q2K) {
+            let mins = minus_32([minima(w.halves[0]), minima(w.halves[1])]);
+            let scale = _mm256_mul_ps(w.min, _mm256_set1_ps(x.scale));
+            *acc = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(mins), *acc);
+        } else if has_min(L) {
             *acc = _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.scaled_sum), *acc);
         }
     }

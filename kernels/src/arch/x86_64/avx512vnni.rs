@@ -3,10 +3,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{AHEAD, Bunches, Sums, Unpacked, Variant, block_at, check_bunches, layout_of, tile_blocks};
+use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
+use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
 use crate::acts::{ActBlock, Acts};
 use crate::compute::Output;
-use crate::layout::Layout;
+use crate::layout::{CODEBOOK, Layout};
 use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
 
 /// Some tiles of a product.
@@ -26,16 +27,13 @@ pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
 
 struct Avx512Vnni;
 
-/// 32 columns of a tile in registers. Integers are unsigned: [`offset`] corrects for that.
+/// 32 columns of a tile in registers. Integers are unsigned: `columns` corrects for that.
 struct Weights {
     q: [__m512i; 8],
     scale: __m512,
     min: __m512,
+    /// Integer scales of the halves; `Q2K` has the minima in the bits above the lowest eight.
     halves: [__m512i; 2],
-}
-
-const fn has_min(l: u8) -> bool {
-    matches!(layout_of(l), Layout::Q4_1 | Layout::Q5_1 | Layout::Q4K | Layout::Q5K)
 }
 
 impl Variant for Avx512Vnni {
@@ -78,7 +76,7 @@ impl Variant for Avx512Vnni {
                 if has_min(L) {
                     _mm512_store_ps(out.min.as_mut_ptr(), w.min);
                 }
-                if L == Layout::Q6K as u8 {
+                if has_halves(L) {
                     _mm512_store_si512(out.halves[0].as_mut_ptr().cast(), w.halves[0]);
                     _mm512_store_si512(out.halves[1].as_mut_ptr().cast(), w.halves[1]);
                 }
@@ -144,8 +142,9 @@ impl Variant for Avx512Vnni {
         let offset = _mm512_set1_epi32(match layout {
             Layout::Q4_0 => 8,
             Layout::Q5_0 => 16,
+            Layout::Q3K => 4,
             Layout::Q6K => 32,
-            Layout::Q8_0 => 128,
+            _ if is_signed(L) => 128,
             _ => 0,
         });
         for (i, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
@@ -157,12 +156,19 @@ impl Variant for Avx512Vnni {
                 // A row's four columns are the bytes of one lane, lowest first.
                 let q = _mm512_srlv_epi32(w.q[k / 4], _mm512_set1_epi32(k as i32 % 4 * 8));
                 let q = _mm512_sub_epi32(_mm512_and_si512(q, _mm512_set1_epi32(255)), offset);
-                let scale = match layout {
-                    Layout::Q6K => _mm512_mul_ps(w.scale, _mm512_cvtepi32_ps(w.halves[k / 16])),
-                    _ => w.scale,
+                let scale = match has_halves(L) {
+                    true => _mm512_mul_ps(w.scale, _mm512_cvtepi32_ps(scales::<L>(w.halves[k / 16]))),
+                    false => w.scale,
+                };
+                let min = match layout {
+                    Layout::Q2K => {
+                        let min = _mm512_mul_ps(_mm512_cvtepi32_ps(minima(w.halves[k / 16])), _mm512_set1_ps(-32.0));
+                        _mm512_mul_ps(w.min, min)
+                    }
+                    _ => w.min,
                 };
                 let value = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(q));
-                let value = if has_min(L) { _mm512_add_ps(value, w.min) } else { value };
+                let value = if has_min(L) { _mm512_add_ps(value, min) } else { value };
                 // SAFETY: 16 floats.
                 unsafe { _mm512_storeu_ps(out.as_mut_ptr(), value) };
             }
@@ -242,6 +248,15 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize) -> Weights {
             for g in 0..8 {
                 w.q[g] = _mm512_xor_si512(vector(g), _mm512_set1_epi8(-128));
             }
+        } else if matches!(layout, Layout::Q2K | Layout::Q3K) {
+            let low = _mm512_set1_epi8(3);
+            for i in 0..2 {
+                let p = vector(i);
+                w.q[i * 4] = _mm512_and_si512(p, low);
+                w.q[i * 4 + 1] = _mm512_and_si512(_mm512_srli_epi16::<2>(p), low);
+                w.q[i * 4 + 2] = _mm512_and_si512(_mm512_srli_epi16::<4>(p), low);
+                w.q[i * 4 + 3] = _mm512_and_si512(_mm512_srli_epi16::<6>(p), low);
+            }
         } else {
             let low = _mm512_set1_epi8(15);
             for j in 0..4 {
@@ -267,6 +282,35 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize) -> Weights {
             merge!(6, mask, _mm512_srli_epi16::<2>(p));
             merge!(7, mask, _mm512_srli_epi16::<3>(p));
         }
+        if matches!(layout, Layout::Iq4Nl | Layout::Iq4Xs) {
+            let codebook = _mm512_broadcast_i32x4(_mm_loadu_si128(CODEBOOK.as_ptr().cast()));
+            let codebook = _mm512_xor_si512(codebook, _mm512_set1_epi8(-128));
+            w.q = w.q.map(|q| _mm512_shuffle_epi8(codebook, q));
+        }
+        if matches!(layout, Layout::Iq4Xs) {
+            let scales = _mm_loadu_si128(unit.add(SUB_SCALES + s * 16).cast());
+            w.scale = _mm512_mul_ps(w.scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scales)));
+        }
+        if matches!(layout, Layout::Q3K) {
+            let (p, mask) = (vector(2), _mm512_set1_epi8(4));
+            merge!(0, mask, _mm512_slli_epi16::<2>(p));
+            merge!(1, mask, _mm512_slli_epi16::<1>(p));
+            merge!(2, mask, p);
+            merge!(3, mask, _mm512_srli_epi16::<1>(p));
+            merge!(4, mask, _mm512_srli_epi16::<2>(p));
+            merge!(5, mask, _mm512_srli_epi16::<3>(p));
+            merge!(6, mask, _mm512_srli_epi16::<4>(p));
+            merge!(7, mask, _mm512_srli_epi16::<5>(p));
+        }
+        if matches!(layout, Layout::Q2K) {
+            for i in 0..2 {
+                // Scale and minimum are nibbles of a byte: here two bytes.
+                let both = _mm512_cvtepu8_epi32(sub(i * 16));
+                let scale = _mm512_and_si512(both, _mm512_set1_epi32(15));
+                w.halves[i] = _mm512_or_si512(scale, _mm512_slli_epi32::<8>(_mm512_srli_epi32::<4>(both)));
+            }
+            w.min = _mm512_mul_ps(half(32), _mm512_set1_ps(1.0 / 32.0));
+        }
         if matches!(layout, Layout::Q6K) {
             let mask = _mm512_set1_epi8(48);
             for i in 0..2 {
@@ -275,8 +319,10 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize) -> Weights {
                 merge!(i * 4 + 1, mask, _mm512_slli_epi16::<2>(p));
                 merge!(i * 4 + 2, mask, p);
                 merge!(i * 4 + 3, mask, _mm512_srli_epi16::<2>(p));
-                w.halves[i] = _mm512_cvtepi8_epi32(sub(i * 16));
             }
+        }
+        if matches!(layout, Layout::Q3K | Layout::Q6K) {
+            w.halves = [_mm512_cvtepi8_epi32(sub(0)), _mm512_cvtepi8_epi32(sub(16))];
         }
         if matches!(layout, Layout::Q4_1 | Layout::Q5_1) {
             w.min = half(32);
@@ -289,6 +335,30 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize) -> Weights {
         }
         w
     }
+}
+
+/// The scales in a half of [`Weights::halves`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scales<const L: u8>(half: __m512i) -> __m512i {
+    match layout_of(L) {
+        Layout::Q2K => _mm512_and_si512(half, _mm512_set1_epi32(255)),
+        _ => half,
+    }
+}
+
+/// The minima in a half of [`Weights::halves`] of `Q2K`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn minima(half: __m512i) -> __m512i {
+    _mm512_srli_epi32::<8>(half)
+}
+
+/// Two integers of each row times one number each.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn two_products(a: [__m512i; 2], b: [__m512i; 2]) -> __m512i {
+    _mm512_add_epi32(_mm512_mullo_epi32(a[0], b[0]), _mm512_mullo_epi32(a[1], b[1]))
 }
 
 /// Adds one block of weights times that block of `C` rows of activations.
@@ -305,17 +375,22 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             // SAFETY: `g` is below 8, and any four bytes are an i32.
             _mm512_set1_epi32(unsafe { x.q.as_ptr().add(g * 4).cast::<i32>().read_unaligned() })
         };
-        let sum = if matches!(layout_of(L), Layout::Q6K) {
-            let mut halves = x.halves_minus_32.map(|sum| _mm512_set1_epi32(sum));
+        let minus_32 = x.halves_minus_32.map(|sum| _mm512_set1_epi32(sum));
+        let sum = if has_halves(L) {
+            let mut halves = match layout_of(L) {
+                Layout::Q2K => [_mm512_setzero_si512(); 2],
+                Layout::Q3K => minus_32.map(|sum| _mm512_srai_epi32::<3>(sum)),
+                _ => minus_32,
+            };
             for g in 0..8 {
                 halves[g / 4] = _mm512_dpbusd_epi32(halves[g / 4], w.q[g], group(g));
             }
-            _mm512_add_epi32(_mm512_mullo_epi32(halves[0], w.halves[0]), _mm512_mullo_epi32(halves[1], w.halves[1]))
+            two_products(halves, w.halves.map(|half| scales::<L>(half)))
         } else {
             let mut sum = match layout_of(L) {
                 Layout::Q4_0 => _mm512_srai_epi32::<1>(_mm512_set1_epi32(x.minus_16)),
                 Layout::Q5_0 => _mm512_set1_epi32(x.minus_16),
-                Layout::Q8_0 => _mm512_set1_epi32(x.minus_128),
+                _ if is_signed(L) => _mm512_set1_epi32(x.minus_128),
                 _ => _mm512_setzero_si512(),
             };
             for g in 0..8 {
@@ -325,7 +400,11 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
         };
         let scale = _mm512_mul_ps(w.scale, _mm512_set1_ps(x.scale));
         *acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sum), *acc);
-        if has_min(L) {
+        if matches!(layout_of(L), Layout::Q2K) {
+            let mins = two_products(minus_32, w.halves.map(|half| minima(half)));
+            let scale = _mm512_mul_ps(w.min, _mm512_set1_ps(x.scale));
+            *acc = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(mins), *acc);
+        } else if has_min(L) {
             *acc = _mm512_fmadd_ps(w.min, _mm512_set1_ps(x.scaled_sum), *acc);
         }
     }

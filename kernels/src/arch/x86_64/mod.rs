@@ -39,11 +39,11 @@ const AHEAD: usize = 3 * 1024;
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Unpacked {
-    /// `[group][row][column of the group]`, unsigned; signed for `Q8_0` with AVX2.
+    /// `[group][row][column of the group]`, unsigned; with AVX2 signed where [`is_signed`].
     q: [u8; 8 * 64],
     scale: [f32; TILE],
     min: [f32; TILE],
-    /// Integer scales of the halves, in the form the variant multiplies with.
+    /// Where [`has_halves`]: their integer scales, in the form the variant multiplies with.
     halves: [[i32; TILE]; 2],
 }
 
@@ -84,6 +84,20 @@ trait Variant {
 
 const fn layout_of(l: u8) -> Layout {
     Layout::ALL[l as usize]
+}
+
+const fn has_min(l: u8) -> bool {
+    matches!(layout_of(l), Layout::Q4_1 | Layout::Q5_1 | Layout::Q2K | Layout::Q4K | Layout::Q5K)
+}
+
+/// Whether the halves of 32 columns have integer scales of their own.
+const fn has_halves(l: u8) -> bool {
+    matches!(layout_of(l), Layout::Q2K | Layout::Q3K | Layout::Q6K)
+}
+
+/// Whether integers fill a signed byte, so that no small offset makes them unsigned.
+const fn is_signed(l: u8) -> bool {
+    matches!(layout_of(l), Layout::Q8_0 | Layout::Iq4Nl | Layout::Iq4Xs)
 }
 
 /// Calls with the number of rows of activations as a constant.
@@ -148,7 +162,7 @@ unsafe fn matmul_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Ran
         if layout.is_float() || acts.precision == Precision::F32 {
             return float_tiles::<V>(weights, acts, tiles, out);
         }
-        with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K], L => {
+        with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], L => {
             if acts.rows <= DIRECT {
                 direct_tiles::<V, L>(weights, acts, tiles, out);
             } else {
@@ -251,7 +265,7 @@ unsafe fn float_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Rang
                 }
             } else {
                 for tile in tiles.clone() {
-                    with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K], L => {
+                    with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], L => {
                         V::dequantize::<L>(weights.tile(tile), from, &mut panel[..n]);
                     });
                     for row in (0..acts.rows).step_by(COLUMNS) {
