@@ -9,7 +9,7 @@
 use std::{env, error::Error, path::PathBuf};
 
 use qwenda_backend::{
-    Backend, EmbedCall, RerankCall,
+    Backend, EmbedCall, RerankCall, Whose,
     local::{Local, LocalModel, LocalOptions},
 };
 use qwenda_types::{completions::Prompt, embeddings::EmbeddingRequest, rerank::RerankRequest};
@@ -77,7 +77,7 @@ async fn questions(local: &Local, questions: &[Question]) -> Result<(), Box<dyn 
         let request =
             RerankRequest { model: model(), query: question.question.clone(), documents, ..RerankRequest::default() };
         let scores =
-            local.rerank(RerankCall { request, request_id: String::new(), scope: String::new() }).await?.scores;
+            local.rerank(RerankCall { request, request_id: String::new(), whose: Whose::default() }).await?.scores;
         reranked += usize::from(scores[1..].iter().all(|score| *score < scores[0]));
         right.push(scores[0]);
         wrong.extend_from_slice(&scores[1..]);
@@ -101,7 +101,7 @@ async fn questions(local: &Local, questions: &[Question]) -> Result<(), Box<dyn 
 async fn embed(local: &Local, texts: &[String], length: u32) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
     let inputs = texts.iter().cloned().map(Prompt::Text).collect();
     let request = EmbeddingRequest { model: model(), inputs, dimensions: Some(length), ..EmbeddingRequest::default() };
-    Ok(local.embed(EmbedCall { request, request_id: String::new(), scope: String::new() }).await?.vectors)
+    Ok(local.embed(EmbedCall { request, request_id: String::new(), whose: Whose::default() }).await?.vectors)
 }
 
 fn ability(local: &Local) -> Result<u32, Box<dyn Error>> {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use futures_core::Stream;
-pub use qwenda_engine::{EngineStats, STEP_BOUNDS_US, StepKind, StepTimes};
+pub use qwenda_engine::{EngineStats, Priority, STEP_BOUNDS_US, StepKind, StepTimes};
 use qwenda_types::{
     chat::{ChatRequest, FinishReason},
     completions::{CompletionRequest, Prompt},
@@ -114,6 +114,17 @@ pub struct EmbedAbility {
     pub text_tokens_max: u32,
 }
 
+/// For whom a call is answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// Calls of an equal account reuse what was computed of each other's prompts, and get one share of
+    /// a busy engine together. Those of different ones see nothing of each other, unless the operator
+    /// has them reuse everything.
+    pub account: String,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
 /// One admitted chat request.
 #[derive(Debug, Clone)]
 pub struct ChatCall {
@@ -121,8 +132,8 @@ pub struct ChatCall {
     pub request: ChatRequest,
     /// The id the caller sees: for logs, and the root of the ids of calls the model makes.
     pub request_id: String,
-    /// Whose computed prefixes may be reused: calls of an equal scope, and no others.
-    pub scope: String,
+    /// For whom.
+    pub whose: Whose,
 }
 
 /// One admitted request to continue texts.
@@ -133,7 +144,7 @@ pub struct CompletionCall {
     /// The id the caller sees.
     pub request_id: String,
     /// As in [`ChatCall`].
-    pub scope: String,
+    pub whose: Whose,
 }
 
 /// One admitted request for vectors.
@@ -144,7 +155,7 @@ pub struct EmbedCall {
     /// The id the caller sees.
     pub request_id: String,
     /// As in [`ChatCall`].
-    pub scope: String,
+    pub whose: Whose,
 }
 
 /// Vectors, in the order of the texts, each of length 1.
@@ -163,7 +174,7 @@ pub struct RerankCall {
     /// The id the caller sees.
     pub request_id: String,
     /// As in [`ChatCall`].
-    pub scope: String,
+    pub whose: Whose,
 }
 
 /// Relevance of each document, in the order of the request.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use qwenda_backend::{Backend, BackendError, ChatCall, ChatEvent, Counts, Timings};
+use qwenda_backend::{Backend, BackendError, ChatCall, ChatEvent, Counts, Timings, Whose};
 use qwenda_types::chat::{ChatRequest, FinishReason};
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ pub async fn ask(
     let start = Instant::now();
     let mut answer = Answer::default();
     let work = async {
-        let call = ChatCall { request, request_id: "cli".to_owned(), scope: String::new() };
+        let call = ChatCall { request, request_id: "cli".to_owned(), whose: Whose::default() };
         let mut events = backend.chat(call).await.map_err(AnswerError::Backend)?;
         while let Some(event) = events.next().await {
             match event.map_err(AnswerError::Backend)? {

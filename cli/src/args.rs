@@ -97,6 +97,14 @@ pub struct Serve {
     pub threads: Option<NonZeroUsize>,
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
+    #[arg(long, value_name = "TOKENS")]
+    pub kv_tokens: Option<u32>,
+    #[arg(long, value_name = "N")]
+    pub sequences: Option<u32>,
+    #[arg(long)]
+    pub no_guess: bool,
+    #[arg(long)]
+    pub share_prefixes: bool,
     #[arg(long = "alias", value_name = "NAME=MODEL")]
     pub aliases: Vec<String>,
     #[arg(long)]

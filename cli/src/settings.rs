@@ -10,6 +10,7 @@ use std::{
 };
 
 use qwenda_backend::{
+    local::LocalOptions,
     models::{Catalogue, Store},
     upstream::config::{self as upstream, UpstreamConfig},
 };
@@ -60,6 +61,10 @@ struct ChatFile {
 struct ServeFile {
     models: Vec<String>,
     context: Option<u32>,
+    kv_tokens: Option<u32>,
+    sequences: Option<u32>,
+    guess: Option<bool>,
+    share_prefixes: Option<bool>,
     server: Written,
 }
 
@@ -67,10 +72,20 @@ impl TryFrom<toml::Table> for ServeFile {
     type Error = toml::de::Error;
 
     fn try_from(mut table: toml::Table) -> Result<Self, toml::de::Error> {
-        let models = table.remove("models").map(toml::Value::try_into).transpose()?.unwrap_or_default();
-        let context = table.remove("context").map(toml::Value::try_into).transpose()?;
-        Ok(Self { models, context, server: Written::deserialize(table)? })
+        Ok(Self {
+            models: take(&mut table, "models")?.unwrap_or_default(),
+            context: take(&mut table, "context")?,
+            kv_tokens: take(&mut table, "kv_tokens")?,
+            sequences: take(&mut table, "sequences")?,
+            guess: take(&mut table, "guess")?,
+            share_prefixes: take(&mut table, "share_prefixes")?,
+            server: Written::deserialize(table)?,
+        })
     }
+}
+
+fn take<'a, T: Deserialize<'a>>(table: &mut toml::Table, key: &str) -> Result<Option<T>, toml::de::Error> {
+    table.remove(key).map(toml::Value::try_into).transpose()
 }
 
 /// What is settled for all commands.
@@ -112,6 +127,29 @@ pub struct ServeSettings {
     pub upstreams: Vec<UpstreamConfig>,
     pub threads: Option<NonZeroUsize>,
     pub context_tokens_max: Option<u32>,
+    pub engine: EngineSettings,
+}
+
+/// How much the embedded engine takes on, and who shares what in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSettings {
+    pub kv_tokens_max: Option<u32>,
+    pub sequences_max: Option<u32>,
+    pub guess: bool,
+    pub share_prefixes: bool,
+}
+
+impl EngineSettings {
+    /// Writes what was said into `options`.
+    pub fn apply(self, options: &mut LocalOptions) {
+        let engine = &mut options.engine;
+        engine.kv_tokens_max = self.kv_tokens_max.or(engine.kv_tokens_max);
+        engine.sequences_max = self.sequences_max.unwrap_or(engine.sequences_max);
+        if !self.guess {
+            engine.guess_rows_max = 0;
+        }
+        options.share_prefixes = self.share_prefixes;
+    }
 }
 
 /// The environment, where an empty variable is one that is not set.
@@ -128,6 +166,18 @@ impl Env {
         match value.parse() {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(CliError::usage(messages::bad_variable(lang, name, &value))),
+        }
+    }
+}
+
+impl Env {
+    /// A yes or a no.
+    fn switch(self, lang: Lang, name: &str) -> Result<Option<bool>, CliError> {
+        match self.get(name).as_deref() {
+            None => Ok(None),
+            Some("1" | "true" | "yes") => Ok(Some(true)),
+            Some("0" | "false" | "no") => Ok(Some(false)),
+            Some(value) => Err(CliError::usage(messages::bad_variable(lang, name, value))),
         }
     }
 }
@@ -210,6 +260,7 @@ impl Settings {
             None => self.env.parse(lang, "QWENDA_CONTEXT")?.or(file.context),
         };
         within(lang, "--context", context_tokens_max, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
+        let engine = self.engine(args)?;
         let models = match (args.models.is_empty(), file.models.is_empty()) {
             (false, _) => args.models.clone(),
             (true, false) if self.env.get("QWENDA_MODEL").is_none() => file.models.clone(),
@@ -232,7 +283,28 @@ impl Settings {
             upstreams: self.upstreams()?,
             threads: self.threads(args.threads)?,
             context_tokens_max,
+            engine,
         })
+    }
+
+    fn engine(&self, args: &args::Serve) -> Result<EngineSettings, CliError> {
+        let (file, lang) = (&self.file.serve, self.lang);
+        let number = |flag: Option<u32>, variable: &str, file: Option<u32>| match flag {
+            Some(value) => Ok(Some(value)),
+            None => Ok::<_, CliError>(self.env.parse(lang, variable)?.or(file)),
+        };
+        let switch = |flag: Option<bool>, variable: &str, file: Option<bool>| match flag {
+            Some(value) => Ok(Some(value)),
+            None => Ok::<_, CliError>(self.env.switch(lang, variable)?.or(file)),
+        };
+        let kv_tokens_max = number(args.kv_tokens, "QWENDA_KV_TOKENS", file.kv_tokens)?;
+        within(lang, "--kv-tokens", kv_tokens_max, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
+        let sequences_max = number(args.sequences, "QWENDA_SEQUENCES", file.sequences)?;
+        within(lang, "--sequences", sequences_max, "[1, 256]", |value| (1..=256).contains(&value))?;
+        let guess = switch(args.no_guess.then_some(false), "QWENDA_GUESS", file.guess)?.unwrap_or(true);
+        let share = args.share_prefixes.then_some(true);
+        let share_prefixes = switch(share, "QWENDA_SHARE_PREFIXES", file.share_prefixes)?.unwrap_or(false);
+        Ok(EngineSettings { kv_tokens_max, sequences_max, guess, share_prefixes })
     }
 
     fn names_a_model(&self) -> bool {

@@ -16,8 +16,8 @@ use qwenda_kernels::PAGE_TOKENS;
 use qwenda_tokenizer::Tokenizer;
 
 use crate::{
-    EngineStats, Error, Grammar, GrammarError, Model, ModelInfo, Probe, ProbeReply, Request, Scored, ScoredAll, Sink,
-    SubmitError,
+    EngineStats, Error, Grammar, GrammarError, Model, ModelInfo, Owner, Probe, ProbeReply, Request, Scored, ScoredAll,
+    Sink, SubmitError,
     probe::{self, Probing},
     request::check_prompt,
     stats::Counters,
@@ -165,8 +165,8 @@ impl Engine {
     }
 
     /// Runs many texts through the model and hands out something of each one's end. Takes one place
-    /// in the queue, and is computed beside other sequences. Texts of an equal `scope` share what
-    /// their beginnings have in common; the scope is their account too.
+    /// in the queue, and is computed beside other sequences. Texts of an equal scope share what
+    /// their beginnings have in common.
     ///
     /// # Errors
     /// As for [`Self::submit`].
@@ -174,11 +174,11 @@ impl Engine {
         &self,
         texts: Vec<Vec<u32>>,
         want: Probe,
-        scope: u64,
+        owner: Owner,
         reply: Box<dyn ProbeReply>,
     ) -> Result<(), SubmitError> {
         probe::check(&texts, &want, self.info().vocab, self.0.tokens_max)?;
-        self.0.queue.push(Task::Probe(Probing { texts, want, scope, account: scope, reply }))
+        self.0.queue.push(Task::Probe(Probing { texts, want, owner, reply }))
     }
 
     /// Compiles a grammar of the JSON values that `schema` allows. Takes milliseconds, and the

@@ -49,6 +49,6 @@ pub use grammar::{Grammar, GrammarError};
 pub use model::{LoadOptions, Model, ModelInfo, load_tokenizer};
 pub use probe::{PROBE_TEXTS_MAX, Probe, ProbeReply};
 pub use qwenda_kernels::{Isa, Precision};
-pub use request::{LOGPROBS_MAX, Priority, Reasoning, Request, Sampling, Stop, SubmitError};
+pub use request::{LOGPROBS_MAX, Owner, Priority, Reasoning, Request, Sampling, Stop, SubmitError};
 pub use score::{Scored, ScoredAll};
 pub use stats::{EngineStats, STEP_BOUNDS_US, StepKind, StepTimes};

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Error, SubmitError, request::check_prompt};
+use crate::{Error, Owner, SubmitError, request::check_prompt};
 
 /// What is wanted of each text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +46,7 @@ impl<F: FnOnce(Result<Vec<Vec<f32>>, Error>) + Send> ProbeReply for F {
 pub(crate) struct Probing {
     pub(crate) texts: Vec<Vec<u32>>,
     pub(crate) want: Probe,
-    pub(crate) scope: u64,
-    pub(crate) account: u64,
+    pub(crate) owner: Owner,
     pub(crate) reply: Box<dyn ProbeReply>,
 }
 

@@ -31,6 +31,17 @@ pub struct Request {
     pub priority: Priority,
 }
 
+/// For whom something is computed: what a [`Request`] says of it, by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// As in [`Request`].
+    pub scope: u64,
+    /// As in [`Request`].
+    pub account: u64,
+    /// As in [`Request`].
+    pub priority: Priority,
+}
+
 /// How urgent a request is. Nothing waits for ever: of what is computed while both are there, batch
 /// work gets a ninth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

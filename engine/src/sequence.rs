@@ -3,7 +3,7 @@
 use std::{sync::mpsc, time::Instant};
 
 use crate::{
-    Error, Event, ScoredAll,
+    Error, Event, Owner, ScoredAll,
     cache::{Cache, Held},
     engine::{Job, Task},
     generate::{Buffers, Failure, Generate},
@@ -99,7 +99,8 @@ impl Sequence {
                 vec![new(tokens, None, (0, Priority::Interactive), goal)]
             }
             Task::Probe(probing) => {
-                let (scope, whose) = (Some(probing.scope), (probing.account, Priority::Interactive));
+                let Owner { scope, account, priority } = probing.owner;
+                let (scope, whose) = (Some(scope), (account, priority));
                 let lanes = probing.lanes(sequences_max).into_iter();
                 lanes.map(|(tokens, lane)| new(tokens, scope, whose, Goal::Probe(lane))).collect()
             }

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::mpsc;
 
-use common::{Completion, ModelFile, chat, collect, collect_cached, greedy, on_threads, prompt, run, submit};
+use common::{Completion, ModelFile, chat, collect, collect_cached, greedy, of, on_threads, prompt, run, submit};
 use qwenda_engine::{Engine, EngineOptions, Error, Isa, LoadOptions, Model, Probe, Reasoning, Request, Sampling, Stop};
 use qwenda_gguf::TensorType;
 use qwenda_testkit::TinyModel;
@@ -141,7 +141,7 @@ fn mixed(engine: &Engine) -> Vec<Request> {
 fn begin_probe(engine: &Engine, want: Probe) -> mpsc::Receiver<Result<Vec<Vec<f32>>, Error>> {
     let texts = (0..12u32).map(|i| prompt(5, 70).into_iter().chain(prompt(i, 9 * i as usize)).collect()).collect();
     let (sender, outcome) = mpsc::channel();
-    engine.probe(texts, want, 3, Box::new(move |found| sender.send(found).unwrap())).unwrap();
+    engine.probe(texts, want, of(3), Box::new(move |found| sender.send(found).unwrap())).unwrap();
     outcome
 }
 

@@ -9,7 +9,7 @@ use std::sync::{
     mpsc,
 };
 
-use common::{ModelFile, collect, greedy, prompt, run, submit};
+use common::{ModelFile, collect, greedy, of, prompt, run, submit};
 use qwenda_engine::{Engine, EngineOptions, Error, PROBE_TEXTS_MAX, Probe, ProbeReply, SubmitError};
 use qwenda_gguf::TensorType;
 use qwenda_testkit::TinyModel;
@@ -24,7 +24,7 @@ fn texts(count: usize) -> Vec<Vec<u32>> {
 
 fn begin(engine: &Engine, texts: Vec<Vec<u32>>, want: Probe) -> mpsc::Receiver<Result<Vec<Vec<f32>>, Error>> {
     let (sender, outcome) = mpsc::channel();
-    engine.probe(texts, want, 1, Box::new(move |found| sender.send(found).unwrap())).unwrap();
+    engine.probe(texts, want, of(1), Box::new(move |found| sender.send(found).unwrap())).unwrap();
     outcome
 }
 
@@ -92,7 +92,7 @@ fn what_cannot_be_probed_is_refused() {
         (vec![prompt(1, 513)], Probe::Hidden, "has 513 tokens"),
     ];
     for (texts, want, says) in table {
-        let refused = engine.probe(texts.clone(), want.clone(), 0, Box::new(|_| panic!("it was refused")));
+        let refused = engine.probe(texts.clone(), want.clone(), of(0), Box::new(|_| panic!("it was refused")));
         let error = refused.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
     }
@@ -133,7 +133,7 @@ fn who_leaves_a_probe_frees_its_places() {
     let engine = tiny(EngineOptions { sequences_max: 1, prefill_chunk_tokens: 1, ..EngineOptions::default() });
     let left = Arc::new(AtomicBool::new(false));
     let (sender, outcome) = mpsc::channel();
-    engine.probe(vec![prompt(1, 400); 50], Probe::Hidden, 0, Box::new(Leaving(Arc::clone(&left), sender))).unwrap();
+    engine.probe(vec![prompt(1, 400); 50], Probe::Hidden, of(0), Box::new(Leaving(Arc::clone(&left), sender))).unwrap();
     left.store(true, Ordering::SeqCst);
     assert!(run(&engine, greedy(&prompt(2, 4), 4)).end.is_ok());
     assert!(outcome.recv().is_err(), "it was dropped without an outcome");

@@ -5,7 +5,7 @@ mod common;
 
 use std::{sync::mpsc, time::Instant};
 
-use common::{Completion, ModelFile, chat, collect, collect_cached, greedy, on_threads, prompt, run, submit};
+use common::{Completion, ModelFile, chat, collect, collect_cached, greedy, of, on_threads, prompt, run, submit};
 use qwenda_engine::{Engine, EngineOptions, Model, Probe, Request};
 use qwenda_testkit::TinyModel;
 
@@ -107,7 +107,7 @@ fn texts_of_a_probe_share_their_beginnings() {
     let texts: Vec<Vec<u32>> = (0..20).map(|i| prompt(1, 200).into_iter().chain(prompt(i, 10)).collect()).collect();
     let probe = |texts: Vec<Vec<u32>>| {
         let (sender, outcome) = mpsc::channel();
-        engine.probe(texts, Probe::Hidden, 1, Box::new(move |found| sender.send(found).unwrap())).unwrap();
+        engine.probe(texts, Probe::Hidden, of(1), Box::new(move |found| sender.send(found).unwrap())).unwrap();
         outcome.recv().unwrap().unwrap()
     };
     let found = probe(texts.clone());

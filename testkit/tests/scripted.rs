@@ -1,7 +1,7 @@
 //! The scripted backend does what it is told, when it is told.
 
 use futures_util::StreamExt;
-use qwenda_backend::{Backend, BackendError, ChatCall, ChatEvent};
+use qwenda_backend::{Backend, BackendError, ChatCall, ChatEvent, Whose};
 use qwenda_testkit::{Gate, Script, Scripted, scripted::Played};
 use qwenda_types::chat::ChatRequest;
 
@@ -9,7 +9,7 @@ fn call(id: &str) -> ChatCall {
     ChatCall {
         request: ChatRequest { model: "m".to_owned(), ..ChatRequest::default() },
         request_id: id.to_owned(),
-        scope: String::new(),
+        whose: Whose::default(),
     }
 }
 

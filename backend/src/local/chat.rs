@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use qwenda_engine::{Request, Sampling};
+use qwenda_engine::{Owner, Request, Sampling};
 use qwenda_types::chat::{ChatRequest, SEED_DEFAULT};
 use tokio::sync::mpsc;
 
@@ -13,7 +13,7 @@ use super::{
     parse::{Menu, Parser},
     prompt::{self, Prompt},
     sampling::Wanted,
-    scope, think,
+    think,
     tools::Offer,
 };
 use crate::{BackendError, ChatCall, ChatStream};
@@ -24,10 +24,11 @@ pub(super) const ANSWER_TOKENS_DEFAULT: u32 = 8_192;
 
 /// Begins to answer.
 pub(super) async fn chat(model: Arc<Loaded>, call: ChatCall) -> Result<ChatStream, BackendError> {
-    let ChatCall { request, request_id, scope: caller } = call;
+    let ChatCall { request, request_id, whose } = call;
+    let owner = model.owner(&whose);
     // Long prompts take long to render and to encode, and schemas to compile.
     let preparing = Arc::clone(&model);
-    let Plan { requests, menu } = blocking(move || Plan::of(&preparing, &request, scope(&caller))).await??;
+    let Plan { requests, menu } = blocking(move || Plan::of(&preparing, &request, owner)).await??;
 
     let choices = requests.len() as u32;
     let (sender, told) = mpsc::channel(requests.iter().map(ToAnswer::events_max).sum());
@@ -48,7 +49,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(model: &Loaded, request: &ChatRequest, scope: u64) -> Result<Self, BackendError> {
+    fn of(model: &Loaded, request: &ChatRequest, owner: Owner) -> Result<Self, BackendError> {
         prompt::supported(request)?;
         let thinking = think::wanted(model, request)?;
         let Prompt { ids, reasoning_begun } = prompt::prompt(model, request, thinking)?;
@@ -76,7 +77,9 @@ impl Plan {
             logprobs: request.logprobs.then(|| request.top_logprobs.unwrap_or(0)),
             grammar: format::grammar(model, request, offer.as_ref())?,
             reasoning,
-            scope,
+            scope: owner.scope,
+            account: owner.account,
+            priority: owner.priority,
             ..Request::new(ids, tokens_max.clamp(1, room))
         };
         let seed = request.seed.unwrap_or(SEED_DEFAULT);

@@ -8,7 +8,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
-use qwenda_engine::{Event, Request, Sampling, Sink, Stop, SubmitError};
+use qwenda_engine::{Event, Owner, Request, Sampling, Sink, Stop, SubmitError};
 use qwenda_types::chat::{FinishReason, SEED_DEFAULT};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
@@ -17,7 +17,7 @@ use tokio::{
 
 pub(super) use self::prompts::Markers;
 use super::{
-    Loaded, answer::token_logprob, blocking, chat::ANSWER_TOKENS_DEFAULT, format::too_complex, sampling::Wanted, scope,
+    Loaded, answer::token_logprob, blocking, chat::ANSWER_TOKENS_DEFAULT, format::too_complex, sampling::Wanted,
 };
 use crate::{BackendError, ChatEvent, ChatStream, CompletionCall, Counts, Timings};
 
@@ -65,7 +65,7 @@ struct Plan {
     /// Of choice 0; the others count on from its seed.
     sampling: Sampling,
     logprobs: Option<u8>,
-    scope: u64,
+    owner: Owner,
 }
 
 struct Prepared {
@@ -77,7 +77,7 @@ struct Prepared {
 
 impl Plan {
     fn of(model: &Loaded, call: CompletionCall) -> Result<Self, BackendError> {
-        let CompletionCall { mut request, scope: caller, .. } = call;
+        let CompletionCall { mut request, whose, .. } = call;
         let wanted = Wanted::from(&request);
         let seed = request.seed.unwrap_or(SEED_DEFAULT);
         let sampling = Sampling { seed, ..wanted.sampling(model, false)? };
@@ -96,7 +96,7 @@ impl Plan {
             each: request.n.unwrap_or(1).max(1),
             sampling,
             logprobs: request.logprobs,
-            scope: scope(&caller),
+            owner: model.owner(&whose),
         })
     }
 
@@ -115,7 +115,9 @@ impl Plan {
             sampling: Sampling { seed, ..self.sampling.clone() },
             stop: prompt.stop.clone(),
             logprobs: self.logprobs,
-            scope: self.scope,
+            scope: self.owner.scope,
+            account: self.owner.account,
+            priority: self.owner.priority,
             ..Request::new(prompt.ids.clone(), prompt.tokens_max)
         }
     }

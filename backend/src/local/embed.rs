@@ -21,9 +21,8 @@ use super::{
     Loaded, blocking,
     probe::{answer_begins, probe},
     sampling::not_a_token,
-    scope,
 };
-use crate::{BackendError, EmbedAbility, EmbedCall, Embedded};
+use crate::{BackendError, EmbedAbility, EmbedCall, Embedded, Whose};
 
 /// Most tokens of a text, as the contract has it.
 const TEXT_TOKENS_MAX: u32 = 8_192;
@@ -81,7 +80,7 @@ pub(super) fn ability(tokenizer: &Tokenizer, thinks: bool, hidden: u32, context:
 
 /// Makes vectors of texts.
 pub(super) async fn embed(model: Arc<Loaded>, call: EmbedCall) -> Result<Embedded, BackendError> {
-    let EmbedCall { request, scope: caller, .. } = call;
+    let EmbedCall { request, whose, .. } = call;
     let Some(ability) = model.card.abilities.embed else {
         let message = format!("the model {} makes no vectors", model.card.id);
         return Err(BackendError::Unsupported { field: "model".to_owned(), message });
@@ -90,7 +89,7 @@ pub(super) async fn embed(model: Arc<Loaded>, call: EmbedCall) -> Result<Embedde
     let inputs = request.inputs;
     let (prompts, text_tokens) = blocking(move || read(&reading, inputs, ability.text_tokens_max)).await??;
     let centre = model.centre.get_or_try_init(|| centre(&model)).await?;
-    let mut vectors = probe(&model, prompts, Probe::Hidden, scope(&caller)).await?;
+    let mut vectors = probe(&model, prompts, Probe::Hidden, &whose).await?;
     let length = request.dimensions.unwrap_or(ability.dimensions_default) as usize;
     for vector in &mut vectors {
         *vector = of_length(centred(std::mem::take(vector), centre), length);
@@ -138,7 +137,7 @@ async fn centre(model: &Loaded) -> Result<Vec<f32>, BackendError> {
     let around = Around::of(tokenizer, model.template.thinking());
     let texts = THIS_AND_THAT.map(|text| around.prompt(tokenizer, text)).to_vec();
     let mut mean = vec![0.0; model.engine.info().embedding_dim as usize];
-    for mut state in probe(model, texts, Probe::Hidden, scope("")).await? {
+    for mut state in probe(model, texts, Probe::Hidden, &Whose::default()).await? {
         normalise(&mut state);
         mean.iter_mut().zip(&state).for_each(|(sum, value)| *sum += value / THIS_AND_THAT.len() as f32);
     }

@@ -36,7 +36,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use qwenda_engine::{Engine, EngineOptions, EngineStats, LoadOptions, Model, SubmitError};
+use qwenda_engine::{Engine, EngineOptions, EngineStats, LoadOptions, Model, Owner, SubmitError};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
@@ -50,7 +50,7 @@ use self::{
 };
 use crate::{
     Abilities, Backend, BackendError, BoxFuture, ChatCall, ChatStream, CompletionCall, EmbedCall, Embedded, ModelCard,
-    Ranked, RerankCall, TokenizeCall, Tokenized, models::near,
+    Ranked, RerankCall, TokenizeCall, Tokenized, Whose, models::near,
 };
 
 /// A model file and the name that requests use for it.
@@ -76,6 +76,9 @@ pub struct LocalOptions {
     pub context_tokens_max: Option<u32>,
     /// How much each engine takes on at once.
     pub engine: EngineOptions,
+    /// Whether callers reuse what was computed of each other's prompts. How fast an answer comes then
+    /// tells them what others have sent.
+    pub share_prefixes: bool,
 }
 
 /// Models that answer in this process.
@@ -93,6 +96,7 @@ struct Loaded {
     centre: OnceCell<Vec<f32>>,
     /// Sequences that the engine computes at once.
     sequences_max: u32,
+    share_prefixes: bool,
     /// How long requests took lately, for callers who must come again.
     request_ms: AtomicU64,
     /// The engine refused a request because it has stopped.
@@ -211,9 +215,17 @@ impl Loaded {
             family,
             centre: OnceCell::new(),
             sequences_max: options.engine.sequences_max.max(1),
+            share_prefixes: options.share_prefixes,
             request_ms: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// For whom the engine computes.
+    fn owner(&self, whose: &Whose) -> Owner {
+        let account = number(&whose.account);
+        let scope = if self.share_prefixes { 0 } else { account };
+        Owner { scope, account, priority: whose.priority }
     }
 
     /// What to tell the caller whom the engine did not take.
@@ -245,10 +257,9 @@ impl Loaded {
     }
 }
 
-/// Whose prefixes a request may share, as the engine names it. Callers choose neither their scope nor
-/// what it hashes to.
-fn scope(caller: &str) -> u64 {
-    let hash = Sha256::digest(caller.as_bytes());
+/// An account as the engine names it. Callers choose neither it nor what it hashes to.
+fn number(account: &str) -> u64 {
+    let hash = Sha256::digest(account.as_bytes());
     u64::from_le_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
 }
 

@@ -4,7 +4,7 @@ use qwenda_engine::{Error, Probe, ProbeReply};
 use tokio::sync::oneshot;
 
 use super::Loaded;
-use crate::BackendError;
+use crate::{BackendError, Whose};
 
 /// What the model makes of each text. Dropping the future ends the work at the engine's next step.
 ///
@@ -14,10 +14,13 @@ pub(super) async fn probe(
     model: &Loaded,
     texts: Vec<Vec<u32>>,
     want: Probe,
-    scope: u64,
+    whose: &Whose,
 ) -> Result<Vec<Vec<f32>>, BackendError> {
     let (sender, outcome) = oneshot::channel();
-    model.engine.probe(texts, want, scope, Box::new(Reply(sender))).map_err(|error| model.refusal(error))?;
+    model
+        .engine
+        .probe(texts, want, model.owner(whose), Box::new(Reply(sender)))
+        .map_err(|error| model.refusal(error))?;
     match outcome.await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(BackendError::Internal(error.to_string())),

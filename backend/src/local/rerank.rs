@@ -14,7 +14,6 @@ use qwenda_types::{
 use super::{
     Loaded, blocking,
     probe::{answer_begins, probe},
-    scope,
 };
 use crate::{BackendError, Ranked, RerankCall};
 
@@ -42,12 +41,12 @@ pub(super) fn able(tokenizer: &Tokenizer, thinks: bool, context: u32) -> bool {
 
 /// Says how relevant documents are to a question.
 pub(super) async fn rerank(model: Arc<Loaded>, call: RerankCall) -> Result<Ranked, BackendError> {
-    let RerankCall { request, scope: caller, .. } = call;
+    let RerankCall { request, whose, .. } = call;
     let reading = Arc::clone(&model);
     let (prompts, tokens) = blocking(move || read(&reading, &request)).await??;
     let tokenizer = model.engine.tokenizer();
     let answers = ANSWERS.map(|word| tokenizer.encode(word, Specials::Plain)[0]).to_vec();
-    let logits = probe(&model, prompts, Probe::Logits(answers), scope(&caller)).await?;
+    let logits = probe(&model, prompts, Probe::Logits(answers), &whose).await?;
     Ok(Ranked { scores: logits.iter().map(|logits| score(logits)).collect(), tokens })
 }
 

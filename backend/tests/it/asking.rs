@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use qwenda_backend::{
-    Backend, BackendError, ChatCall, ChatEvent, ChatStream, CompletionCall, Counts, Timings, TokenLogprob,
+    Backend, BackendError, ChatCall, ChatEvent, ChatStream, CompletionCall, Counts, Timings, TokenLogprob, Whose,
     local::{Local, LocalModel, LocalOptions},
 };
 use qwenda_testkit::TinyModel;
@@ -78,7 +78,7 @@ pub(crate) fn request(fields: Value) -> Value {
 
 pub(crate) async fn start(local: &Local, request: Value) -> Result<ChatStream, BackendError> {
     let request = serde_json::from_value(request).expect("a request");
-    local.chat(ChatCall { request, request_id: "test".into(), scope: String::new() }).await
+    local.chat(ChatCall { request, request_id: "test".into(), whose: Whose::default() }).await
 }
 
 pub(crate) async fn refused(local: &Local, request: Value) -> BackendError {
@@ -101,7 +101,7 @@ pub(crate) fn completion(fields: Value) -> CompletionCall {
     let Value::Object(map) = map else { unreachable!("it is an object") };
     let request = CompletionRequest::from_map(map).expect("a request");
     request.validate(Strictness::Qwen).expect("a request in its ranges");
-    CompletionCall { request, request_id: "test".into(), scope: String::new() }
+    CompletionCall { request, request_id: "test".into(), whose: Whose::default() }
 }
 
 /// As [`ask`], for a completion.

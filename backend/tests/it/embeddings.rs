@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qwenda_backend::{
-    Backend, BackendError, EmbedCall, Embedded,
+    Backend, BackendError, EmbedCall, Embedded, Whose,
     local::{Local, LocalModel, LocalOptions, inspect::Inspector},
 };
 use qwenda_testkit::TinyModel;
@@ -17,7 +17,7 @@ fn call(fields: Value) -> EmbedCall {
     let Value::Object(mut map) = fields else { unreachable!("it is an object") };
     map.entry("model").or_insert(json!("tiny"));
     let request = EmbeddingRequest::from_map(map).expect("a request");
-    EmbedCall { request, request_id: "test".into(), scope: String::new() }
+    EmbedCall { request, request_id: "test".into(), whose: Whose::default() }
 }
 
 async fn embed(local: &Local, fields: Value) -> Embedded {

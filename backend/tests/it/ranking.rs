@@ -1,7 +1,7 @@
 //! Documents in the order of their relevance to a question.
 
 use qwenda_backend::{
-    Backend, BackendError, Ranked, RerankCall,
+    Backend, BackendError, Ranked, RerankCall, Whose,
     local::{Local, LocalModel, LocalOptions, inspect::Inspector},
 };
 use qwenda_testkit::TinyModel;
@@ -13,7 +13,7 @@ use crate::asking::Tiny;
 fn call(model: &str, query: &str, documents: &[&str]) -> RerankCall {
     let documents = documents.iter().map(ToString::to_string).collect();
     let request = RerankRequest { model: model.into(), query: query.into(), documents, ..RerankRequest::default() };
-    RerankCall { request, request_id: "test".into(), scope: String::new() }
+    RerankCall { request, request_id: "test".into(), whose: Whose::default() }
 }
 
 async fn rank(tiny: &Tiny, query: &str, documents: &[&str]) -> Ranked {

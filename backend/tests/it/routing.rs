@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qwenda_backend::{
-    Backend, BackendError, ChatCall, EmbedCall, TokenizeCall, TokenizeInput,
+    Backend, BackendError, ChatCall, EmbedCall, TokenizeCall, TokenizeInput, Whose,
     routing::{Duplicate, Routing},
 };
 use qwenda_testkit::{Script, Scripted};
@@ -15,7 +15,7 @@ use qwenda_types::{
 
 fn chat(model: &str) -> ChatCall {
     let request = ChatRequest::new(model, vec![Message::user("hi")]);
-    ChatCall { request, request_id: String::new(), scope: String::new() }
+    ChatCall { request, request_id: String::new(), whose: Whose::default() }
 }
 
 fn both(one: &Scripted, other: &Scripted) -> Result<Routing, Duplicate> {
@@ -37,7 +37,7 @@ async fn each_model_is_asked_of_whoever_has_it() {
 
     let request =
         EmbeddingRequest { model: "c".to_owned(), inputs: vec![Prompt::Text("t".to_owned())], ..Default::default() };
-    routing.embed(EmbedCall { request, request_id: String::new(), scope: String::new() }).await.unwrap();
+    routing.embed(EmbedCall { request, request_id: String::new(), whose: Whose::default() }).await.unwrap();
     assert_eq!((one.embeds().len(), other.embeds().len()), (0, 1));
     let input = TokenizeInput::Prompt(Prompt::Text("x y".to_owned()));
     assert_eq!(routing.tokenize(TokenizeCall { model: "b".to_owned(), input }).await.unwrap().ids.len(), 2);

@@ -32,8 +32,9 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
     // So is an upstream that cannot be asked.
     let mut backends = upstreams(ui.lang, serve.upstreams)?;
     if !serve.models.is_empty() {
-        let options =
-            LocalOptions { context_tokens_max: serve.context_tokens_max, ..model::options(settings, serve.threads) };
+        let mut options = model::options(settings, serve.threads);
+        options.context_tokens_max = serve.context_tokens_max;
+        serve.engine.apply(&mut options);
         backends.insert(0, local(ui, settings, &serve.models, options).await?);
     }
     let backend = Routing::new(backends)

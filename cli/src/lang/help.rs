@@ -110,6 +110,26 @@ const TEXTS: &[Text] = &[
     ),
     t("serve.aliases", "One more name a model answers to; may be repeated", "模型的另一个名称；可重复"),
     t(
+        "serve.kv_tokens",
+        "Tokens of all requests together whose keys and values are kept, per model (default: the model's context, at most 32768)",
+        "每个模型为全部请求保留键值的 token 总数（默认：模型的上下文长度，最多 32768）",
+    ),
+    t(
+        "serve.sequences",
+        "Answers that each model computes at once (default: 16)",
+        "每个模型同时计算的应答数（默认 16）",
+    ),
+    t(
+        "serve.no_guess",
+        "Guess no tokens ahead; answers are the same, those that repeat their prompt come slower",
+        "不预先猜测 token；应答不变，但大量重复提示词的应答会变慢",
+    ),
+    t(
+        "serve.share_prefixes",
+        "Let callers reuse what was computed of each other's prompts; they can then tell from the time what others sent",
+        "允许调用者之间复用提示词的计算结果；由此可从耗时推知他人发送过什么",
+    ),
+    t(
         "serve.stand_in",
         "Answer to the cloud's names too: qwen-plus, text-embedding-v4, …",
         "同时应答云端的模型名：qwen-plus、text-embedding-v4 等",

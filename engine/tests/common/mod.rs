@@ -4,7 +4,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, sync::mpsc};
 
 use qwenda_engine::{
-    Engine, EngineOptions, Event, FinishReason, LoadOptions, Model, Request, Sampling, Sink, TokenLogprob,
+    Engine, EngineOptions, Event, FinishReason, LoadOptions, Model, Owner, Request, Sampling, Sink, TokenLogprob,
 };
 use qwenda_testkit::tiny_model::{Parts, TinyModel};
 
@@ -33,6 +33,11 @@ impl ModelFile {
     pub(crate) fn engine(&self, threads: usize, options: EngineOptions) -> Engine {
         Engine::start(Model::load(&self.path, &on_threads(threads)).unwrap(), options)
     }
+}
+
+/// A scope by itself.
+pub(crate) fn of(scope: u64) -> Owner {
+    Owner { scope, ..Owner::default() }
 }
 
 /// Loading without a cache.

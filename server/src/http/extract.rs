@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use http_body_util::BodyExt;
+use qwenda_backend::Priority;
 use qwenda_types::{
     Dialect,
     chat::Strictness,
@@ -18,6 +19,9 @@ use serde_json::{Map, Value};
 
 use super::{coding, error::Failure};
 use crate::{app::App, service::admit::Ask};
+
+/// The header by which a caller steps back behind those who wait for their answers.
+const PRIORITY: &str = "x-qwenda-priority";
 
 /// The id of a request; the same in the header `x-request-id`, in error bodies and in the log.
 #[derive(Debug, Clone)]
@@ -58,7 +62,18 @@ impl FromRequestParts<Arc<App>> for Authorized {
         let request_id = RequestId::from_request_parts(parts, app).await?;
         let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
         let strictness = strictness(app.config.strictness, path);
-        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0 }))
+        let priority = priority(&parts.headers)?;
+        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0, priority }))
+    }
+}
+
+/// How urgent the caller says that it is.
+fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
+    match headers.get(PRIORITY).map(|value| value.as_bytes().trim_ascii()) {
+        None | Some(b"interactive") => Ok(Priority::Interactive),
+        Some(b"batch") => Ok(Priority::Batch),
+        Some(_) => Err(ApiError::of(Code::InvalidParameter)
+            .say(format!("The header {PRIORITY} must be \"interactive\" or \"batch\"."))),
     }
 }
 

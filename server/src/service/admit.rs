@@ -1,5 +1,6 @@
 //! Who may call, and on what terms.
 
+use qwenda_backend::{Priority, Whose};
 use qwenda_ledger::key::{Key, Secret, temporary::TemporaryKey};
 use qwenda_store::{Store, keys::KeyRow};
 use qwenda_types::{
@@ -36,6 +37,7 @@ pub(crate) struct Ask {
     /// Whose rules count at the address that was called.
     pub(crate) strictness: Strictness,
     pub(crate) request_id: String,
+    pub(crate) priority: Priority,
 }
 
 impl Ask {
@@ -49,9 +51,9 @@ impl Ask {
         }
     }
 
-    /// Whose computed prefixes may be reused: this key's own.
-    pub(crate) fn scope(&self) -> String {
-        self.caller.key_id.clone().unwrap_or_default()
+    /// For whom it is answered: each key by itself.
+    pub(crate) fn whose(&self) -> Whose {
+        Whose { account: self.caller.key_id.clone().unwrap_or_default(), priority: self.priority }
     }
 }
 

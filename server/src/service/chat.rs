@@ -51,7 +51,7 @@ pub(crate) async fn start_as(
     let choices = request.choices();
     request.model.clone_from(&named.card.id);
     let meter = Meter::new(ask.admit(Task::Chat, &named.asked), app.totals.clone());
-    let call = ChatCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };
+    let call = ChatCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     match app.backend.chat(call).await {
         Ok(events) => Ok(Answer {
             id,

@@ -51,7 +51,7 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
     };
     request.model.clone_from(&named.card.id);
     let meter = Meter::new(ask.admit(Task::Complete, &named.asked), app.totals.clone());
-    let call = CompletionCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };
+    let call = CompletionCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     match app.backend.complete(call).await {
         Ok(events) => Ok(Answer {
             id,

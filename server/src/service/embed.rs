@@ -39,7 +39,7 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
     let ignored = without_effect(&request, &named);
     request.model.clone_from(&named.card.id);
     let meter = Meter::new(ask.admit(Task::Embed, &named.asked), app.totals.clone());
-    let call = EmbedCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };
+    let call = EmbedCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let embedded = match app.backend.embed(call).await {
         Ok(embedded) => embedded,
         Err(error) => {

@@ -42,7 +42,7 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
     request.model.clone_from(&named.card.id);
     let asked = request.clone();
     let meter = Meter::new(ask.admit(Task::Rerank, &named.asked), app.totals.clone());
-    let call = RerankCall { request, request_id: ask.request_id.clone(), scope: ask.scope() };
+    let call = RerankCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let ranked = match app.backend.rerank(call).await {
         Ok(ranked) => ranked,
         Err(error) => {

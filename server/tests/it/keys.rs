@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use qwenda_backend::Priority;
 use qwenda_server::{Auth, BindError, ServeConfig, Server, keys};
-use qwenda_testkit::Scripted;
+use qwenda_testkit::{Script, Scripted};
 
 use crate::service::Service;
 
@@ -121,4 +122,33 @@ async fn a_port_that_is_taken_is_named() {
     let config = ServeConfig::new(service.addr, service.dir.path());
     let error = Server::bind(config, Arc::new(Scripted::new(&["m"]))).await.unwrap_err().to_string();
     assert!(error.contains(&service.addr.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_says_for_whom_it_is_and_how_urgent() {
+    let service = Service::start().await;
+    let body = br#"{"model":"qwen-scripted","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut asked = Vec::new();
+    for header in
+        ["", "x-qwenda-priority: interactive\r\n", "x-qwenda-priority: batch\r\n", "x-qwenda-priority: now\r\n"]
+    {
+        service.backend.answer(Script::text(1, &["hello"]));
+        let head = service.head("POST", crate::service::CHAT, Some(body.len()));
+        let head = head.replacen("Host: x\r\n", &format!("Host: x\r\n{header}"), 1);
+        asked.push(service.send(&head, body).await.status);
+    }
+    assert_eq!(asked, [200, 200, 200, 400]);
+    let calls = service.backend.calls();
+    let priorities: Vec<Priority> = calls.iter().map(|call| call.whose.priority).collect();
+    assert_eq!(priorities, [Priority::Interactive, Priority::Interactive, Priority::Batch]);
+    assert!(calls.iter().all(|call| call.whose.account == calls[0].whose.account && !call.whose.account.is_empty()));
+}
+
+#[tokio::test]
+async fn metrics_name_models_and_no_caller() {
+    let service = Service::start().await;
+    let found = service.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"").await;
+    assert_eq!(found.status, 200);
+    let text = found.body;
+    assert!(text.contains("\nqwenda_requests_total 0\n") && !text.contains("sk-"), "{text}");
 }

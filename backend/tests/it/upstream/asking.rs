@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use qwenda_backend::{
-    Backend, BackendError, ChatCall, ChatEvent, ChatStream,
+    Backend, BackendError, ChatCall, ChatEvent, ChatStream, Whose,
     upstream::{
         Upstream,
         config::{self, Written},
@@ -45,7 +45,7 @@ pub(super) async fn start(upstream: &Upstream, fields: Value) -> Result<ChatStre
         request[name] = value.clone();
     }
     let request = serde_json::from_value(request).expect("a request");
-    upstream.chat(ChatCall { request, request_id: "request".to_owned(), scope: String::new() }).await
+    upstream.chat(ChatCall { request, request_id: "request".to_owned(), whose: Whose::default() }).await
 }
 
 /// Everything that comes, and the error that ends it.

@@ -6,7 +6,7 @@ mod refusals;
 mod whole;
 
 use futures_util::StreamExt;
-use qwenda_backend::{Backend, ChatEvent, CompletionCall, Counts, TokenizeCall, TokenizeInput};
+use qwenda_backend::{Backend, ChatEvent, CompletionCall, Counts, TokenizeCall, TokenizeInput, Whose};
 use qwenda_testkit::{FakeUpstream, Framing, Reply};
 use qwenda_types::completions::{CompletionRequest, Prompt};
 use serde_json::json;
@@ -47,7 +47,7 @@ async fn a_text_is_continued_choice_by_choice() {
         suffix: Some("z".to_owned()),
         ..CompletionRequest::default()
     };
-    let call = CompletionCall { request, request_id: String::new(), scope: String::new() };
+    let call = CompletionCall { request, request_id: String::new(), whose: Whose::default() };
     let events: Vec<_> = upstream(&fake, "").complete(call).await.unwrap().map(Result::unwrap).collect().await;
     assert_eq!(text(&events), "ba");
     let ends = events.iter().filter(|event| matches!(event, ChatEvent::Finished { .. })).count();

@@ -1,6 +1,6 @@
 //! Vectors and scores of an upstream.
 
-use qwenda_backend::{Backend, BackendError, EmbedCall, Embedded, Ranked, RerankCall};
+use qwenda_backend::{Backend, BackendError, EmbedCall, Embedded, Ranked, RerankCall, Whose};
 use qwenda_testkit::{FakeUpstream, Framing, Reply};
 use qwenda_types::{embeddings::EmbeddingRequest, error::Code, rerank::RerankRequest};
 use serde_json::{Value, json};
@@ -14,14 +14,14 @@ fn request(value: Value) -> serde_json::Map<String, Value> {
 async fn embed(fake: &FakeUpstream, retries: u32) -> Result<Embedded, BackendError> {
     let request =
         EmbeddingRequest::from_map(request(json!({"model": "vectors", "input": ["a", "b"]}))).expect("a request");
-    let call = EmbedCall { request, request_id: String::new(), scope: String::new() };
+    let call = EmbedCall { request, request_id: String::new(), whose: Whose::default() };
     upstream(fake, &format!("retries = {retries}")).embed(call).await
 }
 
 async fn rerank(fake: &FakeUpstream) -> Result<Ranked, BackendError> {
     let request = json!({"model": "vectors", "query": "q", "documents": ["a", "b"], "top_n": 1});
     let request = RerankRequest::from_map(self::request(request)).expect("a request");
-    let call = RerankCall { request, request_id: String::new(), scope: String::new() };
+    let call = RerankCall { request, request_id: String::new(), whose: Whose::default() };
     upstream(fake, "retries = 0").rerank(call).await
 }
 

@@ -1,8 +1,6 @@
 //! The scheduler with a cache and accounts, but without a model: arrivals, hang-ups and floods at
 //! random, from a seed that a failure prints.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::*;
 use crate::{
     cache::{Cache, Held},
@@ -22,8 +20,6 @@ struct Simulated {
     held: Held,
     running: bool,
     guessed: u32,
-    /// The step at which it must have ended.
-    deadline: u64,
     arrived: u64,
 }
 
@@ -52,7 +48,6 @@ impl Simulated {
             held: Held::default(),
             running: false,
             guessed: 0,
-            deadline: u64::MAX,
             arrived: 0,
         }
     }
