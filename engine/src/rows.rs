@@ -1,6 +1,6 @@
 //! A step's rows, laid out for the model.
 
-use qwenda_kernels::{AttendRow, KvSlot, PAGE_TOKENS};
+use qwenda_kernels::{AttendRow, DeltaRun, KvSlot, PAGE_TOKENS};
 
 use crate::{model::layers::Batch, scheduler::Span, sequence::Sequence};
 
@@ -11,6 +11,7 @@ pub(crate) struct Rows {
     positions: Vec<u32>,
     slots: Vec<KvSlot>,
     pub(crate) wanted: Vec<u32>,
+    runs: Vec<DeltaRun>,
     /// Whose each of `wanted` is.
     pub(crate) takers: Vec<Taker>,
 }
@@ -29,14 +30,18 @@ pub(crate) struct Taker {
 impl Rows {
     /// Lays the planned rows out; their pages are held already.
     pub(crate) fn fill(&mut self, spans: &[Span], sequences: &[Sequence]) {
-        let Self { ids, positions, slots, wanted, takers } = self;
+        let Self { ids, positions, slots, wanted, runs, takers } = self;
         ids.clear();
         positions.clear();
         slots.clear();
         wanted.clear();
+        runs.clear();
         takers.clear();
         for span in spans {
             let sequence = &sequences[span.index];
+            let state = sequence.held.slot();
+            let (rows, fresh) = (span.len as usize, span.start == 0);
+            runs.extend(state.map(|slot| DeltaRun { slot, first: ids.len(), rows, fresh }));
             for position in span.start..span.start + span.len {
                 let at = position as usize;
                 let id = sequence.token(at);
@@ -54,8 +59,8 @@ impl Rows {
 
     /// The batch, `attend` being what [`attended`] says.
     pub(crate) fn batch<'a>(&'a self, attend: &'a [AttendRow<'a>]) -> Batch<'a> {
-        let Self { ids, positions, slots, wanted, .. } = self;
-        Batch { ids, positions, slots, attend, wanted }
+        let Self { ids, positions, slots, wanted, runs, .. } = self;
+        Batch { ids, positions, slots, attend, wanted, runs }
     }
 }
 

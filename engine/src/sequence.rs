@@ -74,12 +74,13 @@ impl Sequence {
         sequences_max: u32,
     ) -> Vec<Self> {
         let submitted = job.submitted;
-        let new = |tokens, scope, (account, priority), goal| Self {
+        let new = |tokens, scope: Option<u64>, (account, priority), goal| Self {
             tokens,
             done: 0,
             held: Held::default(),
             running: false,
-            scope,
+            // Pages without the state that goes with them are of no use to others.
+            scope: scope.filter(|_| !model.has_state()),
             account,
             priority,
             guess: Guess::default(),

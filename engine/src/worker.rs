@@ -8,14 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use qwenda_kernels::{KvStore, PAGE_TOKENS};
+use qwenda_kernels::{DeltaStates, KvStore, PAGE_TOKENS};
 
 use crate::{
     cache::Cache,
     engine::{Job, Queue},
     fair::Shares,
     generate::Buffers,
-    model::{Model, layers::Scratch},
+    model::{
+        Model,
+        layers::{Scratch, Stores},
+    },
     rows::{self, Rows, Taker},
     scheduler::{self, Limits, Room, Span, Step, Text, View},
     sequence::{Outcome, Sequence},
@@ -38,6 +41,7 @@ pub(crate) struct Worker {
     sequences: Vec<Sequence>,
     cache: Cache,
     kv: KvStore,
+    states: DeltaStates,
     rows: Rows,
     scratch: Scratch,
     buffers: Buffers,
@@ -52,6 +56,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(model: Arc<Model>, queue: Arc<Queue>, limits: Limits, pages: u32, tokens_max: u32) -> Self {
         let kv = model.kv_store(pages as usize);
+        let states = model.states(limits.sequences_max.get() as usize);
         let ends = model.info().eos.as_slice().into();
         Self {
             model,
@@ -60,8 +65,9 @@ impl Worker {
             tokens_max,
             ends,
             sequences: Vec::new(),
-            cache: Cache::new(pages, PAGE_TOKENS),
+            cache: Cache::new(pages, PAGE_TOKENS).with_slots(states.slots()),
             kv,
+            states,
             rows: Rows::default(),
             scratch: Scratch::new(),
             buffers: Buffers::default(),
@@ -101,6 +107,8 @@ impl Worker {
         assert_eq!(self.cache.available(), self.cache.total(), "pages without a sequence");
         let all = 0..u32::try_from(self.cache.total()).expect("pages are numbered with 32 bits");
         all.filter(|&page| self.cache.is_free(page)).for_each(|page| self.kv.release(page));
+        let slots = u32::try_from(self.states.slots()).expect("slots are numbered with 32 bits");
+        (0..slots).for_each(|slot| self.states.release(slot));
     }
 
     /// Ends the sequences that nobody listens to.
@@ -151,6 +159,10 @@ impl Worker {
         for &index in &step.admit {
             let sequence = &mut self.sequences[index];
             sequence.running = true;
+            if self.model.has_state() {
+                let taken = self.cache.take_slot(&mut sequence.held);
+                assert!(taken, "there is a slot for each sequence that may run");
+            }
             sequence.adopt(&mut self.cache);
             if sequence.leave_queue() {
                 self.queue.placed();
@@ -239,7 +251,7 @@ impl Worker {
     /// Takes the pages that the planned rows will be stored in. A sequence for which the system has
     /// no memory ends, and its span goes.
     fn reserve(&mut self, spans: &mut Vec<Span>) -> Vec<(usize, Outcome)> {
-        let Self { sequences, cache, kv, queue, .. } = self;
+        let Self { sequences, cache, kv, states, queue, .. } = self;
         let mut ended = Vec::new();
         spans.retain(|span| {
             let sequence = &mut sequences[span.index];
@@ -247,6 +259,7 @@ impl Worker {
             let enough = cache.reserve(&mut sequence.held, (span.start + span.len) as usize);
             assert!(enough, "the plan counted the pages");
             let got = sequence.held.pages()[before..].iter().try_for_each(|&page| kv.allocate(page));
+            let got = got.and_then(|()| sequence.held.slot().map_or(Ok(()), |slot| states.allocate(slot)));
             if let Err(error) = got {
                 tracing::error!(%error, "a sequence failed");
                 queue.counters.failures.add(1);
@@ -266,8 +279,14 @@ impl Worker {
             // by itself shows whose row it was.
             tracing::error!(why = message(&*panic), sequences = spans.len(), "a step of the engine failed");
             spans.retain(|span| {
-                let Err(panic) = self.forward(std::slice::from_ref(span)) else { return true };
-                outcomes.push((span.index, self.broken(span.index, &*panic)));
+                let alone = self.forward(std::slice::from_ref(span));
+                let outcome = match alone {
+                    Err(panic) => self.broken(span.index, &*panic),
+                    // Only a state is not what it was before the step: its text begins again.
+                    Ok(()) if self.model.has_state() => Outcome::Again,
+                    Ok(()) => return true,
+                };
+                outcomes.push((span.index, outcome));
                 false
             });
             if let Err(panic) = self.forward(&spans) {
@@ -291,7 +310,7 @@ impl Worker {
 
     /// Runs the planned rows through the model.
     fn forward(&mut self, spans: &[Span]) -> Result<(), Box<dyn Any + Send>> {
-        let Self { model, sequences, rows, kv, scratch, .. } = self;
+        let Self { model, sequences, rows, kv, states, scratch, .. } = self;
         rows.fill(spans, sequences);
         if spans.is_empty() {
             return Ok(());
@@ -302,7 +321,7 @@ impl Worker {
             #[cfg(test)]
             assert!(!rows.ids.iter().any(|&id| Some(id) == poison), "poisoned");
             let attend = rows::attended(spans, sequences);
-            model.forward(rows.batch(&attend), kv, scratch);
+            model.forward(rows.batch(&attend), Stores { kv, states }, scratch);
         }))
     }
 

@@ -11,6 +11,7 @@ mod layout;
 mod dequantize;
 mod pack;
 
+mod delta;
 mod kv;
 mod ops;
 
@@ -25,11 +26,12 @@ mod threads;
 pub use acts::{Acts, Precision};
 pub use aligned::AlignedBytes;
 pub use compute::Compute;
+pub use delta::{CONV_KERNEL, DeltaShape, DeltaStates, HeadOrder};
 pub use dequantize::dequantize;
 pub use detect::{Isa, UnknownIsa};
 pub use kv::{KvSlot, KvStore, OutOfMemory, PAGE_TOKENS};
 pub use layout::Layout;
 pub use ops::{
-    AttendRow, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp, log_sum_exp_on, softmax, softmax_on,
+    AttendRow, DeltaInputs, DeltaRun, DeltaWeights, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp, log_sum_exp_on, softmax, softmax_on,
 };
 pub use pack::{Matrix, pack, packed_len};

@@ -339,3 +339,42 @@ fn argmax_takes_the_lowest_of_equals_and_points_at_nan() {
         }
     }
 }
+
+#[test]
+fn sigmoid_agrees_with_f64_and_does_not_overflow() {
+    for n in LENGTHS {
+        let mut gate = noise(n, 13, 30.0);
+        gate[n / 2] = -1000.0;
+        gate[n - 1] = 1000.0;
+        let x = noise(n, 14, 2.0);
+        let got = everywhere(|c| {
+            let mut x = x.clone();
+            c.sigmoid_mul(&mut x, &gate);
+            x
+        });
+        let expected: Vec<f64> =
+            x.iter().zip(&gate).map(|(&x, &g)| f64::from(x) / (1.0 + (-f64::from(g)).exp())).collect();
+        close(&got, &expected, 5e-7);
+    }
+}
+
+#[test]
+fn only_the_beginning_of_a_longer_head_turns() {
+    let (heads, head_dim, turning) = (3, 64, 16);
+    let rope = Rope::new(turning, 1e6, RopeScaling::None, 512);
+    let within = rope.clone().within(head_dim);
+    let positions = [0, 5, 300];
+    let x = noise(positions.len() * heads * head_dim, 15, 2.0);
+    let got = everywhere(|c| {
+        let mut x = x.clone();
+        c.rope(&within, &mut x, heads, &positions);
+        x
+    });
+    let c = compute(Isa::detect(), 1);
+    for (i, (got, x)) in got.chunks(head_dim).zip(x.chunks(head_dim)).enumerate() {
+        let mut alone = x[..turning].to_vec();
+        c.rope(&rope, &mut alone, 1, &positions[i / heads..][..1]);
+        assert_eq!(bits(&got[..turning]), bits(&alone), "head {i}");
+        assert_eq!(bits(&got[turning..]), bits(&x[turning..]), "head {i}");
+    }
+}

@@ -57,6 +57,7 @@ pub(crate) struct Tables {
     tokens: vocab::Tokens,
     bpe: bpe::Bpe,
     specials: special::Specials,
+    pre: Pre,
     bos: Option<u32>,
     eos: Option<u32>,
     pad: Option<u32>,
@@ -71,9 +72,8 @@ impl Tokenizer {
         let tokens = vocab::Tokens::new(&vocab)?;
         let bpe = bpe::Bpe::new(&tokens, &vocab.merges)?;
         let specials = special::Specials::new(&tokens)?;
-        let Pre::Qwen2 = vocab.pre;
-        let Vocab { bos, eos, pad, .. } = vocab;
-        Ok(Self { tables: Arc::new(Tables { tokens, bpe, specials, bos, eos, pad }) })
+        let Vocab { pre, bos, eos, pad, .. } = vocab;
+        Ok(Self { tables: Arc::new(Tables { tokens, bpe, specials, pre, bos, eos, pad }) })
     }
 
     /// The ids of `text`. The text is brought to NFC first; no beginning or end token is added.
@@ -103,7 +103,7 @@ impl Tokenizer {
     }
 
     fn encode_plain(&self, text: &str, ids: &mut Vec<u32>) {
-        for word in pretokenize::words(text) {
+        for word in pretokenize::words(self.tables.pre, text) {
             self.tables.bpe.encode(&self.tables.tokens, word.as_bytes(), ids);
         }
     }

@@ -7,6 +7,9 @@
 //!     |  ?[^\s\p{L}\p{N}]+[\r\n]* | \s*[\r\n]+ | \s+(?!\S) | \s+
 //! ```
 //!
+//! Qwen3.5 takes marks for letters: there `[\p{L}\p{M}]+` stands for `\p{L}+`, and `\p{M}` is left
+//! out of the fourth part.
+//!
 //! It is written out by hand because a backtracking engine is quadratic on a long run of
 //! whitespace. Here every character is looked at a bounded number of times.
 
@@ -14,12 +17,14 @@ use std::sync::OnceLock;
 
 use regex_syntax::hir::{Class as HirClass, HirKind};
 
+use crate::Pre;
+
 /// What the rule can tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// Neither of the others: punctuation, symbols, marks, controls.
+    /// Neither of the others: punctuation, symbols, controls; marks, where they are no letters.
     Other = 0,
-    /// `\p{L}`
+    /// `\p{L}`, or `[\p{L}\p{M}]`
     Letter = 1,
     /// `\p{N}`
     Number = 2,
@@ -31,16 +36,20 @@ enum Class {
 struct Classes(Vec<u8>);
 
 impl Classes {
-    fn get() -> &'static Self {
-        static CLASSES: OnceLock<Classes> = OnceLock::new();
-        CLASSES.get_or_init(Self::build)
+    fn get(pre: Pre) -> &'static Self {
+        static QWEN2: OnceLock<Classes> = OnceLock::new();
+        static QWEN35: OnceLock<Classes> = OnceLock::new();
+        match pre {
+            Pre::Qwen2 => QWEN2.get_or_init(|| Self::build(r"\p{L}")),
+            Pre::Qwen35 => QWEN35.get_or_init(|| Self::build(r"[\p{L}\p{M}]")),
+        }
     }
 
     /// The tables come from the library that the reference's own regular expressions use, so that
     /// both know the same letters.
-    fn build() -> Self {
+    fn build(letters: &str) -> Self {
         let mut bits = vec![0u8; 0x11_0000 / 4];
-        for (class, pattern) in [(Class::Letter, r"\p{L}"), (Class::Number, r"\p{N}"), (Class::Space, r"\s")] {
+        for (class, pattern) in [(Class::Letter, letters), (Class::Number, r"\p{N}"), (Class::Space, r"\s")] {
             let hir = regex_syntax::parse(pattern).expect("the patterns are constants");
             let HirKind::Class(HirClass::Unicode(ranges)) = hir.kind() else {
                 unreachable!("each pattern is one class of characters")
@@ -67,8 +76,8 @@ impl Classes {
 }
 
 /// The words of `text`, in order; together they are all of it.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
-    let classes = Classes::get();
+pub(crate) fn words(pre: Pre, text: &str) -> impl Iterator<Item = &str> {
+    let classes = Classes::get(pre);
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -152,7 +161,24 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, want: &[&str]) {
-        assert_eq!(words(text).collect::<Vec<_>>(), want, "{text:?}");
+        assert_eq!(words(Pre::Qwen2, text).collect::<Vec<_>>(), want, "{text:?}");
+    }
+
+    #[test]
+    fn marks_are_letters_only_to_qwen35() {
+        #[track_caller]
+        fn check_both(text: &str, qwen2: &[&str], qwen35: &[&str]) {
+            check(text, qwen2);
+            assert_eq!(words(Pre::Qwen35, text).collect::<Vec<_>>(), qwen35, "{text:?}");
+        }
+        // Devanagari writes its vowels as marks.
+        check_both("नमस्ते x", &["नमस", "्त", "े", " x"], &["नमस्ते", " x"]);
+        check_both("\u{301}\u{301}", &["\u{301}\u{301}"], &["\u{301}\u{301}"]);
+        check_both("!\u{301}a!", &["!\u{301}", "a", "!"], &["!\u{301}a", "!"]);
+        check_both("!!\u{301}a", &["!!\u{301}", "a"], &["!!", "\u{301}a"]);
+        check_both(" \u{301}1", &[" \u{301}", "1"], &[" \u{301}", "1"]);
+        check_both("\n\u{301}", &["\n", "\u{301}"], &["\n", "\u{301}"]);
+        check_both("I'm 42!\n", &["I", "'m", " ", "4", "2", "!\n"], &["I", "'m", " ", "4", "2", "!\n"]);
     }
 
     #[test]

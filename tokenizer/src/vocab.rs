@@ -60,6 +60,8 @@ pub enum Pre {
     /// The rule of Qwen, Qwen2, Qwen2.5, QwQ and Qwen3.
     #[default]
     Qwen2,
+    /// The rule of Qwen3.5 and later, to which marks are letters.
+    Qwen35,
 }
 
 impl Pre {
@@ -67,6 +69,7 @@ impl Pre {
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "qwen2" | "deepseek-r1-qwen" => Some(Self::Qwen2),
+            "qwen35" => Some(Self::Qwen35),
             _ => None,
         }
     }

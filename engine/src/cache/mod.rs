@@ -15,6 +15,8 @@ pub(crate) struct Cache {
     page_tokens: usize,
     pages: Pages,
     prefixes: Prefixes,
+    /// Slots for states that nobody holds, where sequences have states.
+    slots: Vec<u32>,
 }
 
 /// What one sequence holds.
@@ -24,6 +26,8 @@ pub(crate) struct Held {
     pages: Vec<u32>,
     /// How many of them are kept, from the first on.
     kept: usize,
+    /// Where its state is, if it has one.
+    slot: Option<u32>,
 }
 
 impl Held {
@@ -31,12 +35,29 @@ impl Held {
     pub(crate) fn pages(&self) -> &[u32] {
         &self.pages
     }
+
+    /// Where its state is, if it has one.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        self.slot
+    }
 }
 
 impl Cache {
     /// All of `total` pages free, each for `page_tokens` tokens.
     pub(crate) fn new(total: u32, page_tokens: usize) -> Self {
-        Self { page_tokens, pages: Pages::new(total), prefixes: Prefixes::default() }
+        Self { page_tokens, pages: Pages::new(total), prefixes: Prefixes::default(), slots: Vec::new() }
+    }
+
+    /// The same with `slots` slots for states.
+    pub(crate) fn with_slots(self, slots: usize) -> Self {
+        let slots = (0..u32::try_from(slots).expect("slots are numbered with 32 bits")).rev().collect();
+        Self { slots, ..self }
+    }
+
+    /// Takes a slot for a sequence's state. False if there is none.
+    pub(crate) fn take_slot(&mut self, held: &mut Held) -> bool {
+        held.slot = held.slot.or_else(|| self.slots.pop());
+        held.slot.is_some()
     }
 
     /// Pages that exist.
@@ -120,8 +141,9 @@ impl Cache {
         }
     }
 
-    /// Gives back all pages.
+    /// Gives back all pages, and the slot.
     pub(crate) fn release(&mut self, held: &mut Held) {
+        self.slots.extend(held.slot.take());
         self.prefixes.tick();
         held.kept = 0;
         // Last first, so that the next sequence gets them in the order this one had them.

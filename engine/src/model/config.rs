@@ -1,11 +1,14 @@
 //! The numbers that give a model its shape, read from the file's metadata and checked.
 
+mod hybrid;
+
 use std::{fmt, ops::RangeInclusive, path::Path};
 
 use qwenda_gguf::Gguf;
 use qwenda_kernels::RopeScaling;
 
 use crate::Error;
+pub(crate) use hybrid::Hybrid;
 
 /// A kind of model with a forward pass of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +17,11 @@ pub(crate) enum Architecture {
     Qwen2Moe,
     Qwen3,
     Qwen3Moe,
+    Qwen35,
 }
 
 impl Architecture {
-    const ALL: [Self; 4] = [Self::Qwen2, Self::Qwen2Moe, Self::Qwen3, Self::Qwen3Moe];
+    const ALL: [Self; 5] = [Self::Qwen2, Self::Qwen2Moe, Self::Qwen3, Self::Qwen3Moe, Self::Qwen35];
 
     /// The name in `general.architecture`, which is also the prefix of the other keys.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +30,7 @@ impl Architecture {
             Self::Qwen2Moe => "qwen2moe",
             Self::Qwen3 => "qwen3",
             Self::Qwen3Moe => "qwen3moe",
+            Self::Qwen35 => "qwen35",
         }
     }
 
@@ -55,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) rms_eps: f32,
     pub(crate) rope_base: f32,
     pub(crate) rope_scaling: RopeScaling,
+    /// Dimensions of each head that turn, the first ones.
+    pub(crate) rope_dims: usize,
+    /// Where not every layer attends.
+    pub(crate) hybrid: Option<Hybrid>,
 }
 
 /// The numbers of a mixture of experts.
@@ -90,10 +99,11 @@ impl Config {
         let architecture = Architecture::of(file.str("general.architecture").map_err(in_file)?)?;
         let keys = Keys { file, path, prefix: architecture.name() };
 
-        let layers = keys.size("block_count", 1..=1024)?;
+        let blocks = keys.size("block_count", 1..=1024)?;
+        let layers = keys.trunk(blocks)?;
         let hidden = keys.size("embedding_length", 1..=1 << 17)?;
         let experts = match architecture {
-            Architecture::Qwen2 | Architecture::Qwen3 => None,
+            Architecture::Qwen2 | Architecture::Qwen3 | Architecture::Qwen35 => None,
             Architecture::Qwen2Moe => Some(keys.experts(false, true)?),
             Architecture::Qwen3Moe => Some(keys.experts(true, false)?),
         };
@@ -119,7 +129,12 @@ impl Config {
             rms_eps: keys.float("attention.layer_norm_rms_epsilon", 1e-12, 1e-1)?,
             rope_base: keys.float_or("rope.freq_base", 1.0, 1e12, 10_000.0)?,
             rope_scaling: keys.rope_scaling()?,
+            rope_dims: keys.rope_dims(head_dim)?,
+            hybrid: keys.hybrid(architecture, blocks, layers)?,
         };
+        if config.hybrid.is_some() {
+            keys.rope_sections(config.rope_dims)?;
+        }
         let expert_ffn = config.experts.as_ref().map_or(0, |experts| experts.ffn);
         for (key, size) in [("embedding_length", hidden), (ffn_key, ffn), ("expert_feed_forward_length", expert_ffn)] {
             keys.must(size % BLOCK == 0, key, size, format_args!("a multiple of {BLOCK}"))?;
@@ -148,6 +163,11 @@ impl Config {
     /// Width of all query heads together.
     pub(crate) fn q_width(&self) -> usize {
         self.heads * self.head_dim
+    }
+
+    /// Layers that keep keys and values.
+    pub(crate) fn attention_layers(&self) -> usize {
+        self.layers - self.hybrid.as_ref().map_or(0, Hybrid::delta_layers)
     }
 
     /// Width of all key heads together, and of all value heads.

@@ -11,17 +11,18 @@
 //! this brings the mean difference of the losses from 0.054 to 0.018; one row in a prompt is next
 //! to nothing.)
 
-use qwenda_kernels::{Acts, AttendRow, Compute, KvSlot, KvStore, Precision, Rope};
+use qwenda_kernels::{Acts, AttendRow, Compute, DeltaRun, DeltaStates, KvSlot, KvStore, Precision, Rope};
 
 use super::{
     config::Config,
+    delta::Buffers,
     experts::{self, Experts},
     tensors::{Linear, Tensors},
     weights::Weights,
 };
 use crate::Error;
 
-/// The rows of one step. All slices have one entry per row, except `wanted`.
+/// The rows of one step. All slices have one entry per row, except the last two.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Batch<'a> {
     pub(crate) ids: &'a [u32],
@@ -32,6 +33,15 @@ pub(crate) struct Batch<'a> {
     pub(crate) attend: &'a [AttendRow<'a>],
     /// Rows whose logits are wanted, ascending.
     pub(crate) wanted: &'a [u32],
+    /// Where each sequence's rows are, if the model has a state.
+    pub(crate) runs: &'a [DeltaRun],
+}
+
+/// What is kept of the sequences from step to step.
+#[derive(Debug)]
+pub(crate) struct Stores<'a> {
+    pub(crate) kv: &'a mut KvStore,
+    pub(crate) states: &'a mut DeltaStates,
 }
 
 /// Values that share a scale when they are quantised.
@@ -43,13 +53,14 @@ pub(crate) struct Scratch {
     pub(crate) x: Vec<f32>,
     /// Whatever is added to the residual stream, or was normalised from it: `[rows, hidden]`.
     pub(crate) h: Vec<f32>,
-    q: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    attended: Vec<f32>,
+    pub(super) q: Vec<f32>,
+    pub(super) k: Vec<f32>,
+    pub(super) v: Vec<f32>,
+    pub(super) attended: Vec<f32>,
     pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
     pub(super) experts: experts::Buffers,
+    pub(super) delta: Buffers,
     pub(crate) acts: Acts,
     pub(crate) logits: Vec<f32>,
 }
@@ -66,6 +77,7 @@ impl Scratch {
             gate: Vec::new(),
             up: Vec::new(),
             experts: experts::Buffers::default(),
+            delta: Buffers::default(),
             acts: Acts::new(),
             logits: Vec::new(),
         }
@@ -94,8 +106,8 @@ pub(crate) struct Pass<'a> {
     pub(super) config: &'a Config,
     rope: &'a Rope,
     pub(super) products: Products<'a>,
-    batch: Batch<'a>,
-    kv: &'a mut KvStore,
+    pub(super) batch: Batch<'a>,
+    pub(super) stores: Stores<'a>,
     pub(super) scratch: &'a mut Scratch,
 }
 
@@ -111,9 +123,9 @@ pub(crate) struct Products<'a> {
 /// Self-attention's matrices.
 pub(crate) struct Attention {
     pub(crate) norm: Vec<f32>,
-    q: Linear,
-    k: Linear,
-    v: Linear,
+    pub(super) q: Linear,
+    pub(super) k: Linear,
+    pub(super) v: Linear,
     o: Linear,
 }
 
@@ -137,11 +149,21 @@ pub(crate) struct Gated {
 
 impl Attention {
     pub(crate) fn load(tensors: &mut Tensors<'_>, config: &Config, layer: usize) -> Result<Self, Error> {
+        Self::load_with(tensors, config, layer, config.q_width())
+    }
+
+    /// The same where the matrix of the queries has `q_rows` rows.
+    pub(super) fn load_with(
+        tensors: &mut Tensors<'_>,
+        config: &Config,
+        layer: usize,
+        q_rows: usize,
+    ) -> Result<Self, Error> {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         let (hidden, q_width, kv_width) = (config.hidden, config.q_width(), config.kv_width());
         Ok(Self {
             norm: tensors.vector(&name("attn_norm"), hidden)?,
-            q: tensors.matrix(&name("attn_q"), q_width, hidden)?,
+            q: tensors.matrix(&name("attn_q"), q_rows, hidden)?,
             k: tensors.matrix(&name("attn_k"), kv_width, hidden)?,
             v: tensors.matrix(&name("attn_v"), kv_width, hidden)?,
             o: tensors.matrix(&name("attn_output"), hidden, q_width)?,
@@ -151,7 +173,17 @@ impl Attention {
 
 impl Mlp {
     pub(crate) fn load(tensors: &mut Tensors<'_>, config: &Config, layer: usize) -> Result<Self, Error> {
-        let norm = tensors.vector(&format!("blk.{layer}.ffn_norm.weight"), config.hidden)?;
+        Self::load_after(tensors, config, layer, "ffn_norm")
+    }
+
+    /// The same with another name for the norm before it.
+    pub(super) fn load_after(
+        tensors: &mut Tensors<'_>,
+        config: &Config,
+        layer: usize,
+        norm: &str,
+    ) -> Result<Self, Error> {
+        let norm = tensors.vector(&format!("blk.{layer}.{norm}.weight"), config.hidden)?;
         let kind = match &config.experts {
             None => MlpKind::Dense(Gated::load(tensors, config, layer, "")?),
             Some(experts) => MlpKind::Experts(Experts::load(tensors, config, experts, layer)?),
@@ -180,7 +212,7 @@ impl<'a> Pass<'a> {
         rope: &'a Rope,
         mut products: Products<'a>,
         batch: Batch<'a>,
-        kv: &'a mut KvStore,
+        stores: Stores<'a>,
         scratch: &'a mut Scratch,
     ) -> Self {
         products.firsts = match products.precision {
@@ -188,7 +220,7 @@ impl<'a> Pass<'a> {
             Precision::F32 => Vec::new(),
         };
         scratch.resize(batch.ids.len() + products.firsts.len(), config);
-        Self { config, rope, products, batch, kv, scratch }
+        Self { config, rope, products, batch, stores, scratch }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -248,8 +280,8 @@ impl<'a> Pass<'a> {
         let compute = self.products.compute;
         compute.rope(self.rope, q, heads, self.batch.positions);
         compute.rope(self.rope, k, kv_heads, self.batch.positions);
-        compute.kv_write(self.kv, layer, k, v, self.batch.slots);
-        compute.attend(self.kv, layer, q, heads, self.batch.attend, attended); // [rows, heads, head_dim]
+        compute.kv_write(self.stores.kv, layer, k, v, self.batch.slots);
+        compute.attend(self.stores.kv, layer, q, heads, self.batch.attend, attended); // [rows, heads, head_dim]
     }
 
     /// `x += attended · Wo`.
@@ -290,7 +322,7 @@ impl<'a> Pass<'a> {
 impl Products<'_> {
     /// Products of `x` with several matrices of equal width. All buffers have room for the rows
     /// that enter twice, behind the others; `x` is used up.
-    fn run(&self, x: &mut [f32], jobs: &mut [(&Linear, &mut Vec<f32>)], acts: &mut Acts) {
+    pub(super) fn run(&self, x: &mut [f32], jobs: &mut [(&Linear, &mut Vec<f32>)], acts: &mut Acts) {
         self.run_some(&self.firsts, x, jobs, acts);
     }
 

@@ -4,11 +4,13 @@
 //! model is [`crate::Engine`].
 
 mod config;
+mod delta;
 mod experts;
 mod hash;
 pub(crate) mod layers;
 mod qwen2;
 mod qwen3;
+mod qwen35;
 mod tensors;
 mod vocab;
 mod weights;
@@ -21,7 +23,7 @@ use std::{
 };
 
 use qwenda_gguf::Gguf;
-use qwenda_kernels::{Compute, Isa, KvStore, Precision, Rope};
+use qwenda_kernels::{Compute, DeltaShape, DeltaStates, HeadOrder, Isa, KvStore, Precision, Rope};
 use qwenda_tokenizer::Tokenizer;
 
 use crate::{
@@ -29,9 +31,10 @@ use crate::{
     grammar::{self, Vocabulary},
 };
 use config::{Architecture, Config};
-use layers::{Batch, Pass, Products, Scratch};
+use layers::{Batch, Pass, Products, Scratch, Stores};
 use qwen2::Qwen2;
 use qwen3::Qwen3;
+use qwen35::Qwen35;
 use tensors::{Embedding, Linear, Tensors};
 use weights::Weights;
 
@@ -107,6 +110,7 @@ pub struct Model {
 enum Network {
     Qwen2(Qwen2),
     Qwen3(Qwen3),
+    Qwen35(Qwen35),
 }
 
 /// Reads the vocabulary and the facts of a model file without touching its weights.
@@ -140,6 +144,10 @@ impl Model {
         let network = match config.architecture {
             Architecture::Qwen2 | Architecture::Qwen2Moe => Network::Qwen2(Qwen2::load(&mut tensors, &config)?),
             Architecture::Qwen3 | Architecture::Qwen3Moe => Network::Qwen3(Qwen3::load(&mut tensors, &config)?),
+            Architecture::Qwen35 => {
+                let hybrid = config.hybrid.as_ref().expect("the architecture has delta nets");
+                Network::Qwen35(Qwen35::load(&mut tensors, &config, hybrid)?)
+            }
         };
         let output_norm = tensors.vector("output_norm.weight", config.hidden)?;
         // Without an output matrix of its own, a model uses its embedding table ("tied").
@@ -147,7 +155,8 @@ impl Model {
         let output = tensors.matrix(output, vocab, config.hidden)?;
         let weights = Weights::open(tensors, path, options.cache_dir.as_deref(), &compute);
         let rope =
-            Rope::new(config.head_dim, f64::from(config.rope_base), config.rope_scaling, info.context_tokens_max);
+            Rope::new(config.rope_dims, f64::from(config.rope_base), config.rope_scaling, info.context_tokens_max)
+                .within(config.head_dim);
         Ok(Self {
             info,
             unused: vocab::unused(&tokenizer),
@@ -206,26 +215,46 @@ impl Model {
 
     /// An empty store for `pages` pages of keys and values.
     pub(crate) fn kv_store(&self, pages: usize) -> KvStore {
-        let Config { layers, kv_heads, head_dim, .. } = self.config;
+        let Config { kv_heads, head_dim, .. } = self.config;
+        let layers = self.config.attention_layers();
         match self.precision {
             Precision::Int8 => KvStore::new(layers, kv_heads, head_dim, pages),
             Precision::F32 => KvStore::exact(layers, kv_heads, head_dim, pages),
         }
     }
 
+    /// Whether a sequence has a state beside its keys and values: then its tokens come in order, and
+    /// what was computed of them cannot be taken back or shared.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        self.config.hybrid.is_some()
+    }
+
+    /// Room for the states of `slots` sequences; none if the model [has none](Self::has_state).
+    pub(crate) fn states(&self, slots: usize) -> DeltaStates {
+        match &self.config.hybrid {
+            Some(hybrid) => DeltaStates::new(hybrid.delta_layers(), hybrid.shape, slots),
+            None => {
+                let shape = DeltaShape { key_heads: 1, value_heads: 1, head_dim: 16, order: HeadOrder::Tiled };
+                DeltaStates::new(0, shape, 0)
+            }
+        }
+    }
+
     /// Runs a batch through the layers: stores its keys and values, and leaves the normalised
     /// output of the wanted rows in `scratch` for [`Self::logits`].
-    pub(crate) fn forward(&self, batch: Batch<'_>, kv: &mut KvStore, scratch: &mut Scratch) {
+    pub(crate) fn forward(&self, batch: Batch<'_>, stores: Stores<'_>, scratch: &mut Scratch) {
         let hidden = self.config.hidden;
         let products =
             Products { compute: &self.compute, weights: &self.weights, precision: self.precision, firsts: Vec::new() };
-        let mut pass = Pass::new(&self.config, &self.rope, products, batch, kv, scratch);
+        let mut pass = Pass::new(&self.config, &self.rope, products, batch, stores, scratch);
         for (&id, x) in batch.ids.iter().zip(pass.x().chunks_exact_mut(hidden)) {
             self.embedding.row(&self.file, id, x);
         }
         match &self.network {
             Network::Qwen2(network) => network.forward(&mut pass),
             Network::Qwen3(network) => network.forward(&mut pass),
+            Network::Qwen35(network) => network.forward(&mut pass),
         }
         // Wanted rows ascend, so none is overwritten before it has moved.
         for (to, &from) in batch.wanted.iter().enumerate() {

@@ -92,8 +92,13 @@ impl<'a> Tensors<'a> {
 
     /// A vector, exact.
     pub(crate) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, Error> {
-        let (tensor, layout) = self.find(name, &[len])?;
-        let mut values = vec![0.0; len];
+        self.values(name, &[len])
+    }
+
+    /// All values of a tensor of dimensions `dims`, innermost first, exact.
+    pub(crate) fn values(&self, name: &str, dims: &[usize]) -> Result<Vec<f32>, Error> {
+        let (tensor, layout) = self.find(name, dims)?;
+        let mut values = vec![0.0; dims.iter().product()];
         dequantize(layout, self.file.data(tensor), &mut values);
         Ok(values)
     }

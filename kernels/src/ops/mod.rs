@@ -4,6 +4,7 @@
 //! nor the instruction set changes a bit of it. Read `lanes` first, then `attend`.
 
 mod attend;
+mod delta;
 mod exp;
 pub(crate) mod lanes;
 #[cfg(target_arch = "x86_64")]
@@ -15,6 +16,7 @@ mod rows;
 use std::sync::OnceLock;
 
 pub use attend::AttendRow;
+pub use delta::{DeltaInputs, DeltaRun, DeltaWeights};
 pub use rope::{Rope, RopeScaling};
 
 use crate::shared::Parted;

@@ -37,6 +37,8 @@ const FINE: usize = 256;
 /// head_dim × context.
 #[derive(Clone, Debug)]
 pub struct Rope {
+    /// Length of a head, of which the first `2 · half` dimensions turn.
+    head_dim: usize,
     half: usize,
     frequencies: Vec<f64>,
     magnitude: f64,
@@ -81,19 +83,29 @@ impl Rope {
         };
         let fine = table(FINE, 1);
         let coarse = table(positions_max as usize / FINE + 1, FINE);
-        Rope { half, frequencies, magnitude, fine, coarse }
+        Rope { head_dim, half, frequencies, magnitude, fine, coarse }
+    }
+
+    /// The same angles for the beginning of longer heads, the rest of which does not turn.
+    ///
+    /// # Panics
+    /// If `head_dim` is less than what turns.
+    #[must_use]
+    pub fn within(self, head_dim: usize) -> Rope {
+        assert!(head_dim >= 2 * self.half, "{} dimensions of a head of {head_dim} turn", 2 * self.half);
+        Rope { head_dim, ..self }
     }
 
     /// Length of one head.
     #[must_use]
     pub fn head_dim(&self) -> usize {
-        self.half * 2
+        self.head_dim
     }
 
     /// Writes cosine and sine of each angle at `position`.
     ///
     /// # Shapes
-    /// Both hold head_dim / 2.
+    /// Both hold half as many as turn: head_dim / 2, unless [`within`](Self::within) a longer head.
     pub fn angles(&self, position: u32, cos: &mut [f32], sin: &mut [f32]) {
         let (coarse, fine) = (position as usize / FINE, position as usize % FINE);
         let fine = &self.fine[fine * self.half..][..self.half];
@@ -127,11 +139,11 @@ impl Op for Turn<'_> {
         let half = self.rope.half;
         let mut cos = vec![0.0; half];
         let mut sin = vec![0.0; half];
-        let rows = self.x.chunks_exact_mut(self.n_heads * 2 * half);
+        let rows = self.x.chunks_exact_mut(self.n_heads * self.rope.head_dim);
         for (row, &position) in rows.zip(self.positions) {
             self.rope.angles(position, &mut cos, &mut sin);
-            for head in row.chunks_exact_mut(2 * half) {
-                let (first, second) = head.split_at_mut(half);
+            for head in row.chunks_exact_mut(self.rope.head_dim) {
+                let (first, second) = head[..2 * half].split_at_mut(half);
                 for i in 0..half {
                     let (a, b) = (first[i], second[i]);
                     let (c, s) = (cos[i], sin[i]);

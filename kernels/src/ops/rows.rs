@@ -27,7 +27,7 @@ impl Op for RmsNorm<'_> {
 
 /// Four sums side by side, so that one addition need not wait for the one before.
 #[inline(always)]
-fn sum_of_squares<V: Lanes>(v: V, x: &[f32]) -> f32 {
+pub(super) fn sum_of_squares<V: Lanes>(v: V, x: &[f32]) -> f32 {
     let mut sums = [v.splat(0.0); 4];
     let (quads, rest) = x.as_chunks::<{ 4 * WIDTH }>();
     for quad in quads {
