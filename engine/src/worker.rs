@@ -54,7 +54,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(model: Arc<Model>, queue: Arc<Queue>, limits: Limits, pages: u32, tokens_max: u32) -> Self {
+    pub(crate) fn new(model: Arc<Model>, queue: Arc<Queue>, mut limits: Limits, pages: u32, tokens_max: u32) -> Self {
+        if model.has_state() {
+            // A state has moved on with a guess, right or wrong.
+            limits.guess_rows_max = 0;
+        }
         let kv = model.kv_store(pages as usize);
         let states = model.states(limits.sequences_max.get() as usize);
         let ends = model.info().eos.as_slice().into();

@@ -169,6 +169,85 @@ fn experts_that_contradict_themselves_are_refused_by_name() {
     }
 }
 
+#[test]
+fn delta_nets_that_contradict_themselves_are_refused_by_name() {
+    // what is wrong | change | what the error says
+    type Row<'a> = (&'a str, fn(&mut Parts), &'a [&'a str]);
+    let table: &[Row<'_>] = &[
+        ("no shape", |p| drop(p.remove("qwen35.ssm.state_size")), &["qwen35.ssm.state_size"]),
+        ("no heads", |p| p.set("qwen35.ssm.group_count", 0u32), &["`qwen35.ssm.group_count` is 0", "1 to 1024"]),
+        (
+            "value heads that do not share evenly",
+            |p| p.set("qwen35.ssm.time_step_rank", 3u32),
+            &["`qwen35.ssm.time_step_rank` is 3", "multiple of the 2 key heads"],
+        ),
+        ("heads of no whole vectors", |p| p.set("qwen35.ssm.state_size", 24u32), &["qwen35.ssm.state_size", "16"]),
+        ("a width that is not the heads'", |p| p.set("qwen35.ssm.inner_size", 64u32), &["inner_size", "4 heads of 32"]),
+        ("another convolution", |p| p.set("qwen35.ssm.conv_kernel", 3u32), &["`qwen35.ssm.conv_kernel` is 3"]),
+        ("an interval of nothing", |p| p.set("qwen35.full_attention_interval", 0u32), &["full_attention_interval"]),
+        ("a layer that has other tensors", |p| p.set("qwen35.full_attention_interval", 2u32), &["blk.1.attn_q.weight"]),
+        (
+            "a list too short",
+            |p| p.set("qwen35.attention.recurrent_layers", Array::Bool(vec![true; 3])),
+            &["qwen35.attention.recurrent_layers", "4 booleans"],
+        ),
+        (
+            "a list of numbers",
+            |p| p.set("qwen35.attention.recurrent_layers", Array::I32(vec![1; 4])),
+            &["qwen35.attention.recurrent_layers", "4 booleans"],
+        ),
+        ("no list", |p| p.set("qwen35.attention.recurrent_layers", true), &["recurrent_layers", "4 booleans"]),
+        ("nothing but drafts", |p| p.set("qwen35.nextn_predict_layers", 4u32), &["nextn_predict_layers", "less than"]),
+        ("a turn of odd width", |p| p.set("qwen35.rope.dimension_count", 15u32), &["rope.dimension_count", "even"]),
+        ("a turn wider than a head", |p| p.set("qwen35.rope.dimension_count", 34u32), &["rope.dimension_count", "32"]),
+        (
+            "sections of other pairs",
+            |p| p.set("qwen35.rope.dimension_sections", Array::I32(vec![3, 3, 3, 0])),
+            &["rope.dimension_sections", "[3, 3, 3, 0]", "8 pairs"],
+        ),
+        (
+            "sections below zero",
+            |p| p.set("qwen35.rope.dimension_sections", Array::I32(vec![9, -1, 0, 0])),
+            &["rope.dimension_sections"],
+        ),
+        (
+            "sections that are texts",
+            |p| p.set("qwen35.rope.dimension_sections", ["8"].into_iter().collect::<Array>()),
+            &["rope.dimension_sections", "string"],
+        ),
+        ("no inputs", |p| p.remove_tensor("blk.0.attn_qkv.weight"), &["blk.0.attn_qkv.weight"]),
+        ("no output gate", |p| p.remove_tensor("blk.0.attn_gate.weight"), &["blk.0.attn_gate.weight"]),
+        ("no alpha", |p| p.remove_tensor("blk.1.ssm_alpha.weight"), &["blk.1.ssm_alpha.weight"]),
+        ("no decay", |p| p.remove_tensor("blk.1.ssm_a"), &["blk.1.ssm_a"]),
+        ("no norm", |p| p.remove_tensor("blk.3.post_attention_norm.weight"), &["blk.3.post_attention_norm.weight"]),
+        (
+            "a convolution of another width",
+            |p| p.reshape("blk.0.ssm_conv1d.weight", &[4, 128], TensorType::F32),
+            &["blk.0.ssm_conv1d.weight", "[4, 128]", "[4, 256]"],
+        ),
+        (
+            "queries without gates",
+            |p| p.reshape("blk.2.attn_q.weight", &[64, 128], TensorType::F32),
+            &["blk.2.attn_q.weight", "[64, 128]", "[64, 256]"],
+        ),
+        (
+            "betas and alphas together, but too few",
+            |p| {
+                p.tensor("blk.0.ssm_beta.weight").name = "blk.0.ssm_ba.weight".to_owned();
+            },
+            &["blk.0.ssm_ba.weight", "[64, 4]", "[64, 8]"],
+        ),
+    ];
+    for (what, change, says) in table {
+        let mut parts = TinyModel::qwen35().parts();
+        change(&mut parts);
+        let error = Model::load(&ModelFile::parts(parts).path, &on_threads(1)).map(drop).expect_err(what).to_string();
+        for says in *says {
+            assert!(error.contains(says), "{what}: {error}");
+        }
+    }
+}
+
 /// Loads and, if that works, computes a little. True if the model ran.
 fn load_and_run(bytes: &[u8]) -> bool {
     let file = ModelFile::bytes(bytes);
@@ -190,11 +269,12 @@ fn any_change_to_a_model_file_is_refused_or_runs() {
         TinyModel { layers: 1, ..TinyModel::qwen2() }.quantized(TensorType::Q4_0).bytes(),
         TinyModel { layers: 1, ..TinyModel::qwen3() }.quantized(TensorType::Q8_0).bytes(),
         TinyModel { layers: 1, ..TinyModel::qwen2moe() }.quantized(TensorType::Q4_0).bytes(),
+        TinyModel { layers: 3, ..TinyModel::qwen35() }.quantized(TensorType::Q4_0).bytes(),
     ];
     let samples: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let mut ran = 0;
     mutate::rounds(11, 60, &samples, |bytes| ran += u32::from(load_and_run(bytes)));
-    assert!(ran > 20, "only {ran} of 183 files ran: the mutations do not get past the reader");
+    assert!(ran > 20, "only {ran} of 244 files ran: the mutations do not get past the reader");
 }
 
 #[test]
@@ -202,6 +282,7 @@ fn every_number_of_the_metadata_may_be_wrong() {
     for model in [TinyModel::qwen3(), TinyModel::qwen2moe()] {
         every_number_may_be_wrong(&TinyModel { layers: 1, ..model }.quantized(TensorType::Q8_0));
     }
+    every_number_may_be_wrong(&TinyModel { layers: 3, ..TinyModel::qwen35() }.quantized(TensorType::Q8_0));
 }
 
 fn every_number_may_be_wrong(model: &TinyModel) {

@@ -23,7 +23,7 @@ fn what_a_file_may_not_be_is_refused_by_name() {
         (
             "another architecture",
             |p| p.set("general.architecture", "llama"),
-            &["`llama`", "qwen2, qwen2moe, qwen3, qwen3moe"],
+            &["`llama`", "qwen2, qwen2moe, qwen3, qwen3moe, qwen3next, qwen35, qwen35moe"],
         ),
         ("no architecture", |p| drop(p.remove("general.architecture")), &["general.architecture"]),
         ("no layers", |p| p.set("qwen2.block_count", 0u32), &["`qwen2.block_count` is 0", "1 to"]),

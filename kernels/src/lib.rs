@@ -32,6 +32,7 @@ pub use detect::{Isa, UnknownIsa};
 pub use kv::{KvSlot, KvStore, OutOfMemory, PAGE_TOKENS};
 pub use layout::Layout;
 pub use ops::{
-    AttendRow, DeltaInputs, DeltaRun, DeltaWeights, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp, log_sum_exp_on, softmax, softmax_on,
+    AttendRow, DeltaInputs, DeltaRun, DeltaWeights, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp,
+    log_sum_exp_on, softmax, softmax_on,
 };
 pub use pack::{Matrix, pack, packed_len};

@@ -72,12 +72,7 @@ impl Case {
 }
 
 /// Several texts' parts in one batch.
-fn step(
-    compute: &Compute,
-    states: &mut DeltaStates,
-    parts: &[(&Case, usize, usize)],
-    runs: &[DeltaRun],
-) -> Vec<f32> {
+fn step(compute: &Compute, states: &mut DeltaStates, parts: &[(&Case, usize, usize)], runs: &[DeltaRun]) -> Vec<f32> {
     let case = parts[0].0;
     let Case { shape, conv, a, dt_bias, .. } = case;
     let gather = |of: fn(&Case) -> &Vec<f32>, width: usize| {
@@ -105,8 +100,7 @@ fn exact(case: &Case) -> Vec<f64> {
         row.checked_sub(back).map_or(0.0, |row| f64::from(case.qkv[row * channels + c]))
     };
     let mixed = |row: usize, c: usize| {
-        let sum: f64 =
-            (0..4).map(|back| input(row, back, c) * f64::from(case.conv[(3 - back) * channels + c])).sum();
+        let sum: f64 = (0..4).map(|back| input(row, back, c) * f64::from(case.conv[(3 - back) * channels + c])).sum();
         sum / (1.0 + (-sum).exp())
     };
     let head = |row: usize, head: usize| (0..dim).map(|i| mixed(row, head * dim + i)).collect::<Vec<f64>>();
@@ -192,7 +186,9 @@ fn texts_side_by_side_do_not_show() {
     let mut found = vec![Vec::new(); 3];
     let slots = [3, 0, 4];
     // Text and how far it has come after each step; the third begins late.
-    for step_parts in [vec![(0, 0, 6), (1, 0, 1)], vec![(2, 0, 20), (0, 6, 7), (1, 1, 13)], vec![(1, 13, 20), (0, 7, 20)]] {
+    for step_parts in
+        [vec![(0, 0, 6), (1, 0, 1)], vec![(2, 0, 20), (0, 6, 7), (1, 1, 13)], vec![(1, 13, 20), (0, 7, 20)]]
+    {
         let mut first = 0;
         let runs: Vec<DeltaRun> = step_parts
             .iter()

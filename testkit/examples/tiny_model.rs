@@ -23,6 +23,8 @@ const KINDS: [(&str, TensorType); 15] = [
     ("iq4_xs", TensorType::IQ4_XS),
 ];
 
+const MODELS: &str = "qwen2, qwen2moe, qwen3, qwen3moe, qwen3next, qwen35, qwen35moe";
+
 #[expect(clippy::print_stderr, reason = "this is a command")]
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         [path, architecture, kind] => (path, architecture, kind),
         _ => {
             let kinds = KINDS.map(|(name, _)| name).join("|");
-            eprintln!("usage: tiny_model FILE [qwen2|qwen2moe|qwen3|qwen3moe [{kinds}]]");
+            eprintln!("usage: tiny_model FILE [MODEL [{kinds}]], MODEL being one of {MODELS}");
             return ExitCode::from(2);
         }
     };
@@ -41,8 +43,11 @@ fn main() -> ExitCode {
         "qwen2moe" => TinyModel::qwen2moe(),
         "qwen3" => TinyModel::qwen3(),
         "qwen3moe" => TinyModel::qwen3moe(),
+        "qwen3next" => TinyModel::qwen3next(),
+        "qwen35" => TinyModel::qwen35(),
+        "qwen35moe" => TinyModel::qwen35moe(),
         other => {
-            eprintln!("`{other}` is none of qwen2, qwen2moe, qwen3, qwen3moe");
+            eprintln!("`{other}` is none of {MODELS}");
             return ExitCode::from(2);
         }
     };

@@ -1,4 +1,4 @@
-"""An exact forward pass of tiny qwen2, qwen2moe, qwen3 and qwen3moe files in numpy, in 64-bit floats.
+"""An exact forward pass of tiny files of every architecture in numpy, in 64-bit floats.
 
 It shares no code with the project: its own GGUF reader, its own dequantisation (`layouts.py`), plain formulas.
 
@@ -74,13 +74,12 @@ def norm(x, weight, epsilon):
     return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + epsilon) * weight
 
 
-def rotate(x, base):
-    """Turns the pair (i, i + half) of every head by its position's angle."""
-    count, _, dim = x.shape
-    angles = np.arange(count)[:, None] * base ** (-np.arange(0, dim, 2) / dim)
+def rotate(x, base, dims):
+    """Turns the pair (i, i + dims / 2) of every head by its position's angle; what is beyond `dims` stays."""
+    angles = np.arange(len(x))[:, None] * base ** (-np.arange(0, dims, 2) / dims)
     cos, sin = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
-    a, b = x[..., : dim // 2], x[..., dim // 2 :]
-    return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    a, b, rest = x[..., : dims // 2], x[..., dims // 2 : dims], x[..., dims:]
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], axis=-1)
 
 
 def attend(q, k, v):
@@ -117,34 +116,91 @@ def experts(h, part, used, normalised):
 
 
 def feed_forward(h, name, get, part):
-    if name in ("qwen2", "qwen3"):
+    if name in ("qwen2", "qwen3", "qwen35"):
         return gated(h, *(part(f"ffn_{which}.weight") for which in ("gate", "up", "down")))
-    out = experts(h, part, get("expert_used_count"), normalised=name == "qwen3moe")
-    if name == "qwen2moe":
+    out = experts(h, part, get("expert_used_count"), normalised=name != "qwen2moe")
+    if name != "qwen3moe":
         shared = gated(h, *(part(f"ffn_{which}_shexp.weight") for which in ("gate", "up", "down")))
         out += shared / (1 + np.exp(-(h @ part("ffn_gate_inp_shexp.weight"))))[:, None]
     return out
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def delta_net(h, name, get, part, epsilon):
+    """A gated delta net, one token and one head at a time."""
+    count, dim = len(h), get("ssm.state_size")
+    key_heads, heads = get("ssm.group_count"), get("ssm.time_step_rank")
+    group = heads // key_heads
+    mixed, z = h @ part("attn_qkv.weight").T, h @ part("attn_gate.weight").T
+    if name == "qwen3next":
+        # For each key head the betas of its value heads, then their alphas; value head i belongs to i // group.
+        both = (h @ part("ssm_ba.weight").T).reshape(count, key_heads, 2, group)
+        beta, alpha = both[:, :, 0].reshape(count, heads), both[:, :, 1].reshape(count, heads)
+        key_of = [i // group for i in range(heads)]
+    else:
+        beta, alpha = h @ part("ssm_beta.weight").T, h @ part("ssm_alpha.weight").T
+        key_of = [i % key_heads for i in range(heads)]
+    kernel = part("ssm_conv1d.weight")
+    padded = np.concatenate([np.zeros((kernel.shape[1] - 1, mixed.shape[1])), mixed])
+    mixed = sum(padded[step : step + count] * kernel[:, step] for step in range(kernel.shape[1]))
+    mixed = mixed * sigmoid(mixed)
+    q, k, v = np.split(mixed, [key_heads * dim, 2 * key_heads * dim], axis=1)
+    q, k, v = q.reshape(count, key_heads, dim), k.reshape(count, key_heads, dim), v.reshape(count, heads, dim)
+    q = q / np.sqrt((q * q).sum(axis=-1, keepdims=True) + epsilon) / np.sqrt(dim)
+    k = k / np.sqrt((k * k).sum(axis=-1, keepdims=True) + epsilon)
+    decay = np.exp(part("ssm_a") * np.log1p(np.exp(alpha + part("ssm_dt.bias"))))
+    beta = sigmoid(beta)
+    out = np.zeros((count, heads, dim))
+    for head in range(heads):
+        state = np.zeros((dim, dim))
+        for token in range(count):
+            key, query = k[token, key_of[head]], q[token, key_of[head]]
+            state = state * decay[token, head]
+            state = state + np.outer(key, (v[token, head] - key @ state) * beta[token, head])
+            out[token, head] = query @ state
+    z = z.reshape(count, heads, dim)
+    out = norm(out, part("ssm_norm.weight"), epsilon) * z * sigmoid(z)
+    return out.reshape(count, heads * dim) @ part("ssm_out.weight").T
+
+
+def attention(h, name, get, part, epsilon, hybrid):
+    heads, kv_heads = get("attention.head_count"), get("attention.head_count_kv")
+    head_dim = get("attention.key_length", get("embedding_length") // heads)
+    q, k, v = (h @ part(f"attn_{which}.weight").T for which in "qkv")
+    if name.startswith("qwen2"):
+        q, k, v = q + part("attn_q.bias"), k + part("attn_k.bias"), v + part("attn_v.bias")
+    if hybrid:
+        # Every head's query, then its gate.
+        both = q.reshape(-1, heads, 2, head_dim)
+        q, gate = both[:, :, 0], both[:, :, 1].reshape(len(h), heads * head_dim)
+    q = q.reshape(-1, heads, head_dim)
+    k, v = k.reshape(-1, kv_heads, head_dim), v.reshape(-1, kv_heads, head_dim)
+    if name.startswith("qwen3"):
+        q, k = norm(q, part("attn_q_norm.weight"), epsilon), norm(k, part("attn_k_norm.weight"), epsilon)
+    base, dims = get("rope.freq_base"), get("rope.dimension_count", head_dim)
+    attended = attend(rotate(q, base, dims), rotate(k, base, dims), v)
+    if hybrid:
+        attended = attended * sigmoid(gate)
+    return attended @ part("attn_output.weight").T
+
+
 def forward(metadata, tensors, ids):
     name = metadata["general.architecture"]
-    get = lambda key: metadata[f"{name}.{key}"]
-    heads, kv_heads = get("attention.head_count"), get("attention.head_count_kv")
-    head_dim = metadata.get(f"{name}.attention.key_length", get("embedding_length") // heads)
-    epsilon, base = get("attention.layer_norm_rms_epsilon"), get("rope.freq_base")
+    get = lambda key, *default: metadata.get(f"{name}.{key}", *default) if default else metadata[f"{name}.{key}"]
+    hybrid = name in ("qwen3next", "qwen35", "qwen35moe")
+    epsilon = get("attention.layer_norm_rms_epsilon")
     x = tensors["token_embd.weight"][ids]
     for layer in range(get("block_count")):
         part = lambda key: tensors[f"blk.{layer}.{key}"]
         h = norm(x, part("attn_norm.weight"), epsilon)
-        q, k, v = (h @ part(f"attn_{which}.weight").T for which in "qkv")
-        if name.startswith("qwen2"):
-            q, k, v = q + part("attn_q.bias"), k + part("attn_k.bias"), v + part("attn_v.bias")
-        q = q.reshape(-1, heads, head_dim)
-        k, v = k.reshape(-1, kv_heads, head_dim), v.reshape(-1, kv_heads, head_dim)
-        if name.startswith("qwen3"):
-            q, k = norm(q, part("attn_q_norm.weight"), epsilon), norm(k, part("attn_k_norm.weight"), epsilon)
-        x = x + attend(rotate(q, base), rotate(k, base), v) @ part("attn_output.weight").T
-        h = norm(x, part("ffn_norm.weight"), epsilon)
+        if hybrid and (layer + 1) % get("full_attention_interval") != 0:
+            x = x + delta_net(h, name, get, part, epsilon)
+        else:
+            x = x + attention(h, name, get, part, epsilon, hybrid)
+        h = norm(x, part("post_attention_norm.weight" if hybrid else "ffn_norm.weight"), epsilon)
         x = x + feed_forward(h, name, get, part)
     output = tensors.get("output.weight", tensors["token_embd.weight"])
     return norm(x, tensors["output_norm.weight"], epsilon) @ output.T

@@ -17,11 +17,14 @@ pub(crate) enum Architecture {
     Qwen2Moe,
     Qwen3,
     Qwen3Moe,
+    Qwen3Next,
     Qwen35,
+    Qwen35Moe,
 }
 
 impl Architecture {
-    const ALL: [Self; 5] = [Self::Qwen2, Self::Qwen2Moe, Self::Qwen3, Self::Qwen3Moe, Self::Qwen35];
+    const ALL: [Self; 7] =
+        [Self::Qwen2, Self::Qwen2Moe, Self::Qwen3, Self::Qwen3Moe, Self::Qwen3Next, Self::Qwen35, Self::Qwen35Moe];
 
     /// The name in `general.architecture`, which is also the prefix of the other keys.
     pub(crate) fn name(self) -> &'static str {
@@ -30,7 +33,9 @@ impl Architecture {
             Self::Qwen2Moe => "qwen2moe",
             Self::Qwen3 => "qwen3",
             Self::Qwen3Moe => "qwen3moe",
+            Self::Qwen3Next => "qwen3next",
             Self::Qwen35 => "qwen35",
+            Self::Qwen35Moe => "qwen35moe",
         }
     }
 
@@ -106,6 +111,7 @@ impl Config {
             Architecture::Qwen2 | Architecture::Qwen3 | Architecture::Qwen35 => None,
             Architecture::Qwen2Moe => Some(keys.experts(false, true)?),
             Architecture::Qwen3Moe => Some(keys.experts(true, false)?),
+            Architecture::Qwen3Next | Architecture::Qwen35Moe => Some(keys.experts(true, true)?),
         };
         let (ffn_key, ffn) = match &experts {
             None => ("feed_forward_length", keys.size("feed_forward_length", FFN)?),
@@ -116,7 +122,7 @@ impl Config {
         let kv_heads = keys.size_or("attention.head_count_kv", 1..=1024, heads)?;
         let head_dim = keys.size_or("attention.key_length", 2..=512, hidden / heads)?;
         let value_dim = keys.size_or("attention.value_length", 2..=512, head_dim)?;
-        let config = Self {
+        let mut config = Self {
             architecture,
             layers,
             hidden,
@@ -129,12 +135,9 @@ impl Config {
             rms_eps: keys.float("attention.layer_norm_rms_epsilon", 1e-12, 1e-1)?,
             rope_base: keys.float_or("rope.freq_base", 1.0, 1e12, 10_000.0)?,
             rope_scaling: keys.rope_scaling()?,
-            rope_dims: keys.rope_dims(head_dim)?,
+            rope_dims: head_dim,
             hybrid: keys.hybrid(architecture, blocks, layers)?,
         };
-        if config.hybrid.is_some() {
-            keys.rope_sections(config.rope_dims)?;
-        }
         let expert_ffn = config.experts.as_ref().map_or(0, |experts| experts.ffn);
         for (key, size) in [("embedding_length", hidden), (ffn_key, ffn), ("expert_feed_forward_length", expert_ffn)] {
             keys.must(size % BLOCK == 0, key, size, format_args!("a multiple of {BLOCK}"))?;
@@ -157,6 +160,10 @@ impl Config {
             value_dim,
             format_args!("the key length {head_dim}"),
         )?;
+        config.rope_dims = keys.rope_dims(head_dim)?;
+        if config.hybrid.is_some() {
+            keys.rope_sections(config.rope_dims)?;
+        }
         Ok(config)
     }
 

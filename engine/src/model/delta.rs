@@ -60,7 +60,10 @@ pub(crate) struct DeltaNet {
 
 /// Where queries, keys, values and the output's gate z come from.
 enum Mixed {
-    Apart { qkv: Linear, z: Linear },
+    Apart {
+        qkv: Linear,
+        z: Linear,
+    },
     /// One matrix, in which each key head has its query, key, values and z together: how the first
     /// files of Qwen3-Next were made.
     Fused(Linear),
@@ -68,7 +71,10 @@ enum Mixed {
 
 /// Where alpha and beta come from.
 enum Gates {
-    Apart { alpha: Linear, beta: Linear },
+    Apart {
+        alpha: Linear,
+        beta: Linear,
+    },
     /// One matrix, in which each key head has its value heads' betas, then their alphas.
     Fused(Linear),
 }

@@ -144,7 +144,7 @@ impl Model {
         let network = match config.architecture {
             Architecture::Qwen2 | Architecture::Qwen2Moe => Network::Qwen2(Qwen2::load(&mut tensors, &config)?),
             Architecture::Qwen3 | Architecture::Qwen3Moe => Network::Qwen3(Qwen3::load(&mut tensors, &config)?),
-            Architecture::Qwen35 => {
+            Architecture::Qwen3Next | Architecture::Qwen35 | Architecture::Qwen35Moe => {
                 let hybrid = config.hybrid.as_ref().expect("the architecture has delta nets");
                 Network::Qwen35(Qwen35::load(&mut tensors, &config, hybrid)?)
             }

@@ -1,5 +1,9 @@
-//! Qwen3.5, dense: most layers are gated delta nets, every so-manieth attends, with a gate on what
-//! it attended; only the beginning of a head turns with the position.
+//! Qwen3.5 and Qwen3-Next: most layers are gated delta nets, every so-manieth attends, with a gate
+//! on what it attended; only the beginning of a head turns with the position. Behind each is an MLP
+//! or a mixture of experts.
+//!
+//! Files of the two differ in how they store the delta nets' matrices (`delta` reads either) and in
+//! the order of the value heads.
 
 use super::{
     config::{Config, Hybrid},

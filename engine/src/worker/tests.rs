@@ -23,9 +23,13 @@ impl Sink for Kept {
 }
 
 fn worker() -> Worker {
+    worker_of(&TinyModel::qwen2())
+}
+
+fn worker_of(model: &TinyModel) -> Worker {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tiny.gguf");
-    TinyModel::qwen2().write(&path).unwrap();
+    model.write(&path).unwrap();
     let model = Arc::new(Model::load(&path, &LoadOptions::default()).unwrap());
     let number = |n| NonZeroU32::new(n).unwrap();
     let limits = Limits {
@@ -71,7 +75,12 @@ fn last(kept: &Kept) -> Event {
 
 #[test]
 fn of_a_step_that_panics_only_those_fail_whose_rows_did() {
-    let mut worker = worker();
+    for model in [TinyModel::qwen2(), TinyModel::qwen35()] {
+        only_those_fail_whose_rows_did(worker_of(&model));
+    }
+}
+
+fn only_those_fail_whose_rows_did(mut worker: Worker) {
     let pages = worker.cache.total();
     let alone = add(&mut worker, &[1, 2, 3], 5);
     run(&mut worker);
@@ -108,6 +117,26 @@ fn right_guesses_save_steps_and_wrong_ones_do_not_show() {
             assert!(fast < 40, "{fast} steps");
         }
     }
+}
+
+#[test]
+fn a_state_has_a_slot_from_admission_to_the_end_and_memory_until_all_is_done() {
+    let mut worker = worker_of(&TinyModel::qwen35());
+    assert_eq!((worker.states.slots(), worker.states.slots_allocated()), (4, 0));
+    for at in 0..6 {
+        add(&mut worker, &[at; 5], 3 + at);
+    }
+    worker.step();
+    let slots = |worker: &Worker| worker.sequences.iter().map(|sequence| sequence.held.slot()).collect::<Vec<_>>();
+    assert_eq!(slots(&worker), [Some(0), Some(1), Some(2), Some(3), None, None]);
+    worker.remove(1);
+    worker.step();
+    assert_eq!(slots(&worker), [Some(0), Some(2), Some(3), Some(1), None], "the next has the place of who left");
+    run(&mut worker);
+    assert_eq!(worker.states.slots_allocated(), 4);
+    worker.rest();
+    assert_eq!(worker.states.slots_allocated(), 0);
+    assert_eq!(worker.limits.guess_rows_max, 0, "a state cannot be taken back");
 }
 
 #[test]

@@ -22,6 +22,13 @@ pub enum Architecture {
     Qwen3,
     /// The same with experts.
     Qwen3Moe,
+    /// Gated delta nets in most layers, a gate on the attention of the others, and experts, one of
+    /// them shared.
+    Qwen3Next,
+    /// The same without experts, value heads in another order.
+    Qwen35,
+    /// The same with experts.
+    Qwen35Moe,
 }
 
 impl Architecture {
@@ -32,12 +39,42 @@ impl Architecture {
             Self::Qwen2Moe => "qwen2moe",
             Self::Qwen3 => "qwen3",
             Self::Qwen3Moe => "qwen3moe",
+            Self::Qwen3Next => "qwen3next",
+            Self::Qwen35 => "qwen35",
+            Self::Qwen35Moe => "qwen35moe",
         }
     }
 
     /// Whether it is of the third generation or later.
     fn is_qwen3(self) -> bool {
-        matches!(self, Self::Qwen3 | Self::Qwen3Moe)
+        !matches!(self, Self::Qwen2 | Self::Qwen2Moe)
+    }
+
+    /// Whether one expert is shared by all tokens.
+    fn shares_expert(self) -> bool {
+        matches!(self, Self::Qwen2Moe | Self::Qwen3Next | Self::Qwen35Moe)
+    }
+}
+
+/// The layers that are gated delta nets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta {
+    /// Every so-manieth layer attends, the others are delta nets.
+    pub interval: u32,
+    /// Query and key heads.
+    pub key_heads: u32,
+    /// Value heads; a multiple of `key_heads`.
+    pub value_heads: u32,
+    /// Length of each of these heads.
+    pub head_dim: u32,
+    /// Dimensions of an attention head that turn with the position.
+    pub rope_dims: u32,
+}
+
+impl Delta {
+    /// Whether a layer is one.
+    pub(self) fn is_at(self, layer: u32) -> bool {
+        !(layer + 1).is_multiple_of(self.interval)
     }
 }
 
@@ -72,6 +109,8 @@ pub struct TinyModel {
     pub feed_forward: u32,
     /// Experts in place of one feed-forward, for the architectures that have them.
     pub experts: Option<Experts>,
+    /// Delta nets among the layers, for the architectures that have them.
+    pub delta: Option<Delta>,
     /// Most tokens of prompt and answer together.
     pub context: u32,
     /// Base of the rotary angles.
@@ -90,6 +129,8 @@ pub struct TinyModel {
 
 const EXPERTS: Experts = Experts { count: 8, used: 2, feed_forward: 32 };
 
+const DELTA: Delta = Delta { interval: 3, key_heads: 2, value_heads: 4, head_dim: 32, rope_dims: 16 };
+
 impl TinyModel {
     /// Two layers, separate output, F32.
     pub fn qwen2() -> Self {
@@ -102,6 +143,7 @@ impl TinyModel {
             head_dim: 16,
             feed_forward: 96,
             experts: None,
+            delta: None,
             context: 512,
             rope_base: 1_000_000.0,
             norm_epsilon: 1e-6,
@@ -134,6 +176,21 @@ impl TinyModel {
         }
     }
 
+    /// Four layers, the third of which attends, F32.
+    pub fn qwen35() -> Self {
+        Self { architecture: Architecture::Qwen35, layers: 4, delta: Some(DELTA), seed: 5, ..Self::qwen3() }
+    }
+
+    /// As [`Self::qwen35`], with eight experts, of which two are used, and a shared one.
+    pub fn qwen35moe() -> Self {
+        Self { architecture: Architecture::Qwen35Moe, experts: Some(EXPERTS), seed: 6, ..Self::qwen35() }
+    }
+
+    /// As [`Self::qwen35moe`], as files of Qwen3-Next have it.
+    pub fn qwen3next() -> Self {
+        Self { architecture: Architecture::Qwen3Next, output: Some(TensorType::F32), seed: 7, ..Self::qwen35moe() }
+    }
+
     /// The same model with every matrix in layout `kind`. Widths grow to whole blocks.
     #[must_use]
     pub fn quantized(mut self, kind: TensorType) -> Self {
@@ -146,6 +203,11 @@ impl TinyModel {
         // The attention output's rows are all heads side by side.
         while !(self.heads * self.head_dim).is_multiple_of(block) {
             self.head_dim *= 2;
+        }
+        if let Some(delta) = &mut self.delta {
+            while !(delta.value_heads * delta.head_dim).is_multiple_of(block) {
+                delta.head_dim *= 2;
+            }
         }
         (self.weights, self.embedding) = (kind, kind);
         self.output = self.output.map(|_| kind);
@@ -194,16 +256,23 @@ impl TinyModel {
             put(&format!("{name}.expert_used_count"), experts.used.into());
             put(&format!("{name}.expert_feed_forward_length"), experts.feed_forward.into());
         }
-        if self.architecture == Architecture::Qwen2Moe {
+        if self.architecture.shares_expert() {
             put(&format!("{name}.expert_shared_feed_forward_length"), self.feed_forward.into());
         }
         if self.architecture.is_qwen3() || self.head_dim * self.heads != self.hidden {
             put(&format!("{name}.attention.key_length"), self.head_dim.into());
             put(&format!("{name}.attention.value_length"), self.head_dim.into());
         }
+        if let Some(delta) = &self.delta {
+            self.delta_metadata(delta, &mut put);
+        }
         put("general.file_type", 0u32.into());
         put("tokenizer.ggml.model", "gpt2".into());
-        put("tokenizer.ggml.pre", "qwen2".into());
+        let pre = match self.architecture {
+            Architecture::Qwen35 | Architecture::Qwen35Moe => "qwen35",
+            _ => "qwen2",
+        };
+        put("tokenizer.ggml.pre", pre.into());
         let id = |text: &str| {
             let at = vocabulary.tokens.iter().position(|token| token == text);
             Value::U32(at.expect("every tiny vocabulary has Qwen's special tokens") as u32)
@@ -219,6 +288,25 @@ impl TinyModel {
         put("tokenizer.chat_template", template::chat_template(self.architecture).as_str().into());
         put("general.quantization_version", 2u32.into());
         all
+    }
+
+    fn delta_metadata(&self, delta: &Delta, put: &mut impl FnMut(&str, Value)) {
+        let name = self.architecture.name();
+        put(&format!("{name}.ssm.conv_kernel"), 4u32.into());
+        put(&format!("{name}.ssm.state_size"), delta.head_dim.into());
+        put(&format!("{name}.ssm.group_count"), delta.key_heads.into());
+        put(&format!("{name}.ssm.time_step_rank"), delta.value_heads.into());
+        put(&format!("{name}.ssm.inner_size"), (delta.value_heads * delta.head_dim).into());
+        put(&format!("{name}.full_attention_interval"), delta.interval.into());
+        put(&format!("{name}.rope.dimension_count"), delta.rope_dims.into());
+        if self.architecture == Architecture::Qwen3Next {
+            let listed = (0..self.layers).map(|layer| delta.is_at(layer)).collect();
+            put(&format!("{name}.attention.recurrent_layers"), Array::Bool(listed).into());
+        } else {
+            let pairs = delta.rope_dims as i32 / 2;
+            let sections = vec![pairs - pairs / 3 * 2, pairs / 3, pairs / 3, 0];
+            put(&format!("{name}.rope.dimension_sections"), Array::I32(sections).into());
+        }
     }
 }
 

@@ -41,7 +41,8 @@ impl Keys<'_> {
         layers: usize,
     ) -> Result<Option<Hybrid>, Error> {
         let order = match architecture {
-            Architecture::Qwen35 => HeadOrder::Tiled,
+            Architecture::Qwen3Next => HeadOrder::Grouped,
+            Architecture::Qwen35 | Architecture::Qwen35Moe => HeadOrder::Tiled,
             _ => return Ok(None),
         };
         let shape = DeltaShape {
@@ -58,7 +59,7 @@ impl Keys<'_> {
             format_args!("a multiple of the {key_heads} key heads"),
         )?;
         self.must(
-            head_dim % HEAD_LANES == 0 && shape.value_width() % BLOCK == 0,
+            head_dim % HEAD_LANES == 0 && shape.value_width().is_multiple_of(BLOCK),
             "ssm.state_size",
             head_dim,
             format_args!("a multiple of {HEAD_LANES}, and with {value_heads} heads of {BLOCK}"),
