@@ -11,7 +11,7 @@ use crate::{
     model::Model,
     probe::{Lane, Next},
     request::Priority,
-    scheduler::{Flow, Text, View},
+    scheduler::{Flow, Span, Text, View},
 };
 
 /// A request on its way.
@@ -30,6 +30,10 @@ pub(crate) struct Sequence {
     priority: Priority,
     /// What may follow `tokens`.
     guess: Guess,
+    /// Whether it has a state beside its pages.
+    has_state: bool,
+    /// Lengths of its text at which the state is kept for others, where there is one; whole pages.
+    marks: [usize; 2],
     goal: Goal,
     /// Whether its job takes a place in the queue.
     queued: bool,
@@ -79,8 +83,9 @@ impl Sequence {
             done: 0,
             held: Held::default(),
             running: false,
-            // Pages without the state that goes with them are of no use to others.
-            scope: scope.filter(|_| !model.has_state()),
+            scope,
+            has_state: model.has_state(),
+            marks: [0; 2],
             account,
             priority,
             guess: Guess::default(),
@@ -184,13 +189,38 @@ impl Sequence {
 
     /// Its text and whose it is.
     pub(crate) fn text(&self) -> Text<'_> {
-        Text { scope: self.scope, tokens: &self.tokens, done: self.done, running: self.running }
+        // What another has computed is of use only from where it leaves its state, so none waits for it.
+        let scope = self.scope.filter(|_| !self.has_state);
+        Text { scope, tokens: &self.tokens, done: self.done, running: self.running }
     }
 
     /// Uses what others have computed of its text.
     pub(crate) fn adopt(&mut self, cache: &mut Cache) {
         if let Some(scope) = self.scope {
             self.done = cache.adopt(scope, &self.tokens, &mut self.held, self.done);
+        }
+    }
+
+    /// It was let in: where will its state be of use to others? At the end of its prompt, which may
+    /// be said again or gone on with, and where its text parts from one that others had before.
+    pub(crate) fn mark(&mut self, page_tokens: usize) {
+        if self.has_state && self.scope.is_some() {
+            let whole = if self.answers() { (self.tokens.len() - 1) / page_tokens * page_tokens } else { 0 };
+            self.marks = [whole, self.held.parted()];
+        }
+    }
+
+    /// Whether its state is now to be kept.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.marks.contains(&self.done)
+    }
+
+    /// Cuts a span of its tokens where the state is to be kept.
+    pub(crate) fn cut(&self, span: &mut Span) {
+        let inside = |mark: &&usize| (span.start as usize) < **mark;
+        if let Some(&mark) = self.marks.iter().filter(inside).min() {
+            let left = u32::try_from(mark).unwrap_or(u32::MAX) - span.start;
+            span.len = span.len.min(left);
         }
     }
 

@@ -29,6 +29,11 @@ use crate::{
 /// worthwhile, few enough that the logits of a large vocabulary stay in cache.
 const LOGITS_ROWS: usize = 16;
 
+/// Memory for copies of states, and how few and how many they may be whatever their size.
+const SNAPSHOTS_BYTES: usize = 256 << 20;
+const SNAPSHOTS_MIN: usize = 2;
+const SNAPSHOTS_MAX: usize = 256;
+
 /// The engine's thread.
 pub(crate) struct Worker {
     model: Arc<Model>,
@@ -61,6 +66,7 @@ impl Worker {
         }
         let kv = model.kv_store(pages as usize);
         let states = model.states(limits.sequences_max.get() as usize);
+        let snapshots = (SNAPSHOTS_BYTES / states.bytes_per_slot().max(1)).clamp(SNAPSHOTS_MIN, SNAPSHOTS_MAX);
         let ends = model.info().eos.as_slice().into();
         Self {
             model,
@@ -69,7 +75,7 @@ impl Worker {
             tokens_max,
             ends,
             sequences: Vec::new(),
-            cache: Cache::new(pages, PAGE_TOKENS).with_slots(states.slots()),
+            cache: Cache::new(pages, PAGE_TOKENS).with_slots(states.slots(), snapshots),
             kv,
             states,
             rows: Rows::default(),
@@ -149,7 +155,7 @@ impl Worker {
     /// Finds out what the step computes, and lets sequences in and out for it.
     fn plan(&mut self) -> Vec<Span> {
         for sequence in self.sequences.iter_mut().filter(|sequence| sequence.running) {
-            sequence.adopt(&mut self.cache);
+            adopt(sequence, &mut self.cache, &mut self.states);
             if self.limits.guess_rows_max > 0 {
                 sequence.guess();
             }
@@ -167,7 +173,8 @@ impl Worker {
                 let taken = self.cache.take_slot(&mut sequence.held);
                 assert!(taken, "there is a slot for each sequence that may run");
             }
-            sequence.adopt(&mut self.cache);
+            adopt(sequence, &mut self.cache, &mut self.states);
+            sequence.mark(PAGE_TOKENS);
             if sequence.leave_queue() {
                 self.queue.placed();
             }
@@ -181,6 +188,7 @@ impl Worker {
             let sequence = &mut self.sequences[span.index];
             // What was found at admission need not be computed.
             span.start_at(sequence.done, sequence.tokens.len());
+            sequence.cut(span);
             sequence.expect((span.start + span.len) as usize);
             let counters = &self.queue.counters;
             // A sink that panics is as good as gone; `drop_gone` asks it before the next step.
@@ -301,6 +309,9 @@ impl Worker {
             let sequence = &mut self.sequences[span.index];
             sequence.computed((span.start + span.len) as usize);
             sequence.keep(&mut self.cache);
+            if let Some(slot) = sequence.held.slot().filter(|_| sequence.is_marked()) {
+                self.cache.keep_state(&sequence.held, sequence.done, || self.states.snapshot(slot));
+            }
         }
         self.sample(&mut outcomes);
         let counters = &self.queue.counters;
@@ -421,6 +432,20 @@ impl Drop for Worker {
         // Also when the thread ends by a panic, nobody must wait for it for ever.
         self.queue.stop();
         drop(self.queue.leftover());
+    }
+}
+
+/// Lets a sequence use what others have computed of its text.
+fn adopt(sequence: &mut Sequence, cache: &mut Cache, states: &mut DeltaStates) {
+    let Some(slot) = sequence.held.slot() else { return sequence.adopt(cache) };
+    // Without memory for its state it will fail at once; until then it must not seem to have one.
+    if states.allocate(slot).is_err() {
+        return;
+    }
+    let before = sequence.done;
+    sequence.adopt(cache);
+    if sequence.done > before {
+        states.restore(slot, cache.state(&sequence.held).expect("pages are taken up to one with a state"));
     }
 }
 

@@ -118,18 +118,41 @@ fn every_layout_runs() {
 }
 
 #[test]
-fn a_prompt_said_again_is_computed_again() {
+fn a_prompt_said_again_or_gone_on_with_begins_where_its_last_page_ended() {
     let file = ModelFile::tiny(&TinyModel::qwen35());
     assert!(Model::load(&file.path, &on_threads(1)).unwrap().has_state());
-    let engine = file.engine(2, EngineOptions::default());
-    let request = Request { logprobs: Some(2), ..greedy(&prompt(5, 150), 20) };
-    let first = run(&engine, request.clone());
-    for _ in 0..2 {
-        let (cached, again) = collect_cached(&submit(&engine, request.clone()));
-        assert_eq!((cached, &again), (0, &first));
+    for prefill_chunk_tokens in [20, 128] {
+        let options = EngineOptions { prefill_chunk_tokens, ..EngineOptions::default() };
+        let (alone, engine) = (file.engine(1, EngineOptions::default()), file.engine(2, options));
+        let request = |len| Request { logprobs: Some(2), ..greedy(&prompt(5, len), 20) };
+        // Length of the prompt, and what of it is known by then.
+        for (len, known) in [(150, 0), (150, 128), (151, 128), (161, 128), (161, 160), (161, 160), (129, 128), (128, 0)]
+        {
+            let (cached, found) = collect_cached(&submit(&engine, request(len)));
+            let expected = run(&alone, Request { scope: len as u64 + 9, ..request(len) });
+            assert_eq!((cached, &found), (known, &expected), "{len} tokens, chunks of {prefill_chunk_tokens}");
+        }
+        let twice: Vec<_> = (0..2).map(|_| submit(&engine, request(150))).collect();
+        assert!(twice.iter().map(collect).all(|completion| completion == run(&alone, request(150))));
     }
-    let twice: Vec<_> = (0..2).map(|_| submit(&engine, request.clone())).collect();
-    assert!(twice.iter().map(collect).all(|completion| completion == first));
+}
+
+#[test]
+fn the_third_of_one_beginning_finds_where_the_second_parted_from_the_first() {
+    let file = ModelFile::tiny(&TinyModel::qwen3next());
+    let engine = file.engine(2, EngineOptions::default());
+    let text = |own| [prompt(1, 100), prompt(own, 60)].concat();
+    let mut found = Vec::new();
+    for own in [2, 3, 4] {
+        found.push(collect_cached(&submit(&engine, greedy(&text(own), 10))));
+    }
+    assert_eq!(found.iter().map(|(cached, _)| *cached).collect::<Vec<_>>(), [0, 0, 96]);
+    for (own, (_, found)) in [2, 3, 4].into_iter().zip(found) {
+        let alone = file.engine(1, EngineOptions::default());
+        assert_eq!(run(&alone, greedy(&text(own), 10)), found);
+    }
+    let other = Request { scope: 7, ..greedy(&text(4), 10) };
+    assert_eq!(collect_cached(&submit(&engine, other)).0, 0, "nobody else finds it");
 }
 
 #[test]

@@ -85,8 +85,8 @@ impl DeltaStates {
 
     /// Memory that one sequence's state takes, in bytes.
     #[must_use]
-    pub fn bytes_per_slot(layers: usize, shape: &DeltaShape) -> usize {
-        layers * shape.layer_len() * size_of::<f32>()
+    pub fn bytes_per_slot(&self) -> usize {
+        self.layers * self.shape.layer_len() * size_of::<f32>()
     }
 
     /// The shape of each layer.
@@ -134,10 +134,14 @@ impl DeltaStates {
         self.slots[slot as usize] = None;
     }
 
-    /// A copy of what a slot holds; nothing if it has no memory.
+    /// A copy of what a slot holds; nothing if it has no memory, or the system has none for the copy.
     #[must_use]
     pub fn snapshot(&self, slot: u32) -> Option<Box<[f32]>> {
-        self.slots[slot as usize].clone()
+        let held = self.slots[slot as usize].as_deref()?;
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(held.len()).ok()?;
+        copy.extend_from_slice(held);
+        Some(copy.into_boxed_slice())
     }
 
     /// Makes a slot hold what a [`snapshot`](Self::snapshot) of these states was.

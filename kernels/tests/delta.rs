@@ -220,7 +220,7 @@ fn a_used_slot_begins_anew_and_a_snapshot_goes_on() {
     other.part(&compute, &mut states, 1, 0, 9);
     let begun = case.part(&compute, &mut states, 1, 0, 5);
     let snapshot = states.snapshot(1).unwrap();
-    assert_eq!(snapshot.len() * 4, DeltaStates::bytes_per_slot(2, &case.shape));
+    assert_eq!(snapshot.len() * 4, states.bytes_per_slot());
     other.part(&compute, &mut states, 1, 0, 9);
     states.restore(0, &snapshot);
     states.release(1);

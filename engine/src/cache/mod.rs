@@ -5,9 +5,11 @@
 
 mod pages;
 mod prefixes;
+mod snapshots;
 
 use pages::Pages;
 use prefixes::{Parent, Prefixes};
+use snapshots::Snapshots;
 
 /// The pages of one KV store.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct Cache {
     prefixes: Prefixes,
     /// Slots for states that nobody holds, where sequences have states.
     slots: Vec<u32>,
+    snapshots: Snapshots,
 }
 
 /// What one sequence holds.
@@ -28,6 +31,9 @@ pub(crate) struct Held {
     kept: usize,
     /// Where its state is, if it has one.
     slot: Option<u32>,
+    /// Tokens of its text up to which pages were found without the state to go on from there: the
+    /// next who has this much of the text should find one.
+    parted: usize,
 }
 
 impl Held {
@@ -40,18 +46,30 @@ impl Held {
     pub(crate) fn slot(&self) -> Option<u32> {
         self.slot
     }
+
+    /// Tokens that others have in common with it, but whose state nobody kept.
+    pub(crate) fn parted(&self) -> usize {
+        self.parted
+    }
 }
 
 impl Cache {
     /// All of `total` pages free, each for `page_tokens` tokens.
     pub(crate) fn new(total: u32, page_tokens: usize) -> Self {
-        Self { page_tokens, pages: Pages::new(total), prefixes: Prefixes::default(), slots: Vec::new() }
+        Self {
+            page_tokens,
+            pages: Pages::new(total),
+            prefixes: Prefixes::default(),
+            slots: Vec::new(),
+            snapshots: Snapshots::default(),
+        }
     }
 
-    /// The same with `slots` slots for states.
-    pub(crate) fn with_slots(self, slots: usize) -> Self {
+    /// The same with `slots` slots for states, of which at most `snapshots` copies are kept.
+    pub(crate) fn with_slots(self, slots: usize, snapshots: usize) -> Self {
+        let snapshots = Snapshots::new(snapshots);
         let slots = (0..u32::try_from(slots).expect("slots are numbered with 32 bits")).rev().collect();
-        Self { slots, ..self }
+        Self { slots, snapshots, ..self }
     }
 
     /// Takes a slot for a sequence's state. False if there is none.
@@ -91,6 +109,7 @@ impl Cache {
             let taken = self.pages.take().or_else(|| {
                 let page = self.prefixes.evict()?;
                 self.pages.forget(page);
+                self.snapshots.forget(page);
                 self.pages.take()
             });
             match taken {
@@ -103,20 +122,49 @@ impl Cache {
 
     /// Adds kept pages of a text whose first `done` tokens `held` stores, as far as there are any;
     /// returns how many tokens it stores then. The last token is never among them: what follows it
-    /// has yet to be computed.
-    pub(crate) fn adopt(&mut self, scope: u64, tokens: &[u32], held: &mut Held, mut done: usize) -> usize {
+    /// has yet to be computed. Where there is a state, pages are added up to the last behind which it
+    /// was kept, and [`Self::state`] is what to go on from.
+    pub(crate) fn adopt(&mut self, scope: u64, tokens: &[u32], held: &mut Held, done: usize) -> usize {
         if held.kept != held.pages.len() || held.pages.len() * self.page_tokens != done {
             return done; // In the middle of a page.
         }
-        while done + self.page_tokens < tokens.len() {
-            let chunk = &tokens[done..done + self.page_tokens];
-            let Some(page) = self.prefixes.find(held.parent(scope, held.kept), chunk) else { break };
-            self.share(page);
-            held.pages.push(page);
-            held.kept += 1;
-            done += self.page_tokens;
+        let mut found = Vec::new();
+        let mut parent = held.parent(scope, held.kept);
+        for chunk in tokens[done..tokens.len().max(done + 1) - 1].chunks_exact(self.page_tokens) {
+            let Some(page) = self.prefixes.find(parent, chunk) else { break };
+            parent = Parent::Page(page);
+            found.push(page);
         }
-        done
+        if held.slot.is_some() {
+            let usable = found.iter().rposition(|&page| self.snapshots.has(page)).map_or(0, |last| last + 1);
+            held.parted = if usable < found.len() { done + found.len() * self.page_tokens } else { 0 };
+            found.truncate(usable);
+        }
+        for &page in &found {
+            self.share(page);
+        }
+        held.kept += found.len();
+        held.pages.extend(&found);
+        done + found.len() * self.page_tokens
+    }
+
+    /// The state behind the last of the pages held, if it was kept.
+    pub(crate) fn state(&mut self, held: &Held) -> Option<&[f32]> {
+        self.snapshots.get(*held.pages.last()?)
+    }
+
+    /// Keeps the state after the first `done` tokens of a text, which fill kept pages.
+    pub(crate) fn keep_state(&mut self, held: &Held, done: usize, state: impl FnOnce() -> Option<Box<[f32]>>) {
+        let pages = done / self.page_tokens;
+        if pages == 0 || pages > held.kept || !done.is_multiple_of(self.page_tokens) {
+            return;
+        }
+        let page = held.pages[pages - 1];
+        if !self.snapshots.has(page)
+            && let Some(state) = state()
+        {
+            self.snapshots.put(page, state);
+        }
     }
 
     /// Keeps the pages that the first `done` tokens of a text fill. Where another page stores the
@@ -144,6 +192,7 @@ impl Cache {
     /// Gives back all pages, and the slot.
     pub(crate) fn release(&mut self, held: &mut Held) {
         self.slots.extend(held.slot.take());
+        held.parted = 0;
         self.prefixes.tick();
         held.kept = 0;
         // Last first, so that the next sequence gets them in the order this one had them.

@@ -114,3 +114,41 @@ fn nothing_is_adopted_in_the_middle_of_a_page() {
     assert_eq!(cache.adopt(0, &text, &mut held, 3), 3);
     assert_eq!(held.pages().len(), 1);
 }
+
+#[test]
+fn where_there_is_a_state_pages_are_used_up_to_where_it_was_kept() {
+    let mut cache = Cache::new(5, 4).with_slots(2, 2);
+    let text: Vec<u32> = (0..14).collect();
+    let with_slot = |cache: &mut Cache| {
+        let mut held = Held::default();
+        assert!(cache.take_slot(&mut held));
+        held
+    };
+    let state = |value: f32| Some(vec![value].into_boxed_slice());
+    let mut first = with_slot(&mut cache);
+    assert_eq!(cache.adopt(1, &text, &mut first, 0), 0);
+    assert!(cache.reserve(&mut first, 14));
+    cache.keep(1, &text, &mut first, 8);
+    cache.keep_state(&first, 8, || state(0.8));
+    cache.keep_state(&first, 8, || panic!("it is kept already"));
+    cache.keep(1, &text, &mut first, 14);
+    cache.keep_state(&first, 14, || panic!("that is no page's end"));
+    let slot = first.slot();
+    cache.release(&mut first);
+    assert_eq!((first.slot(), first.parted()), (None, 0));
+
+    let mut again = with_slot(&mut cache);
+    assert_eq!(again.slot(), slot, "the slot has come back");
+    assert_eq!(cache.adopt(1, &text, &mut again, 0), 8);
+    assert_eq!((again.parted(), cache.state(&again)), (12, Some([0.8].as_slice())));
+    cache.release(&mut again);
+
+    // A text that needs all pages takes those of the first, and its state with them.
+    let other: Vec<u32> = (50..70).collect();
+    assert_eq!(pass(&mut cache, 1, &other), 0);
+    let mut again = with_slot(&mut cache);
+    assert_eq!((cache.adopt(1, &text, &mut again, 0), again.parted()), (0, 0));
+    let mut none = with_slot(&mut cache);
+    assert_eq!((cache.adopt(1, &other, &mut none, 0), none.parted()), (0, 16), "of that none was kept");
+    assert!(!cache.take_slot(&mut Held::default()), "both are taken");
+}

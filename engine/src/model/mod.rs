@@ -223,8 +223,8 @@ impl Model {
         }
     }
 
-    /// Whether a sequence has a state beside its keys and values: then its tokens come in order, and
-    /// what was computed of them cannot be taken back or shared.
+    /// Whether a sequence has a state beside its keys and values: then what was computed of its tokens
+    /// cannot be taken back, and is of use to others only from where a copy of the state was kept.
     #[must_use]
     pub fn has_state(&self) -> bool {
         self.config.hybrid.is_some()
