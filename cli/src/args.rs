@@ -1,9 +1,12 @@
 //! The command line as typed. The texts of `--help` are in `lang/help.rs`, in both languages, and are
 //! put in before parsing; what a missing flag means is in `settings.rs`.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::lang::Lang;
 
@@ -35,6 +38,7 @@ pub enum Command {
     Models(Models),
     Tokens(Tokens),
     Score(Score),
+    Bench(Bench),
     Keys {
         #[command(subcommand)]
         command: Keys,
@@ -155,6 +159,33 @@ pub struct Score {
     pub model: ModelArg,
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pub model: ModelArg,
+    #[arg(long, value_name = "SECTIONS", value_delimiter = ',', hide_possible_values = true)]
+    pub only: Vec<Section>,
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<NonZeroU32>,
+    #[arg(long, value_name = "N")]
+    pub callers: Option<NonZeroU32>,
+    #[arg(long)]
+    pub deep: bool,
+    #[arg(long)]
+    pub quick: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A table of `bench`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    Prefill,
+    Decode,
+    Batch,
+    Http,
 }
 
 #[derive(Debug, Subcommand)]

@@ -70,6 +70,7 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Pull(args) => commands::pull::run(ui, settings, args).await,
         Command::Tokens(args) => commands::tokens::run(ui, settings, args).await,
         Command::Score(args) => commands::score::run(ui, settings, args).await,
+        Command::Bench(args) => commands::bench::run(ui, settings, args).await,
         Command::Keys { command } => commands::keys::run(ui, settings, command).await,
         Command::Models(_) | Command::Completions { .. } => unreachable!("they need no runtime"),
     }

@@ -118,7 +118,8 @@ pub async fn load(ui: Ui, settings: &Settings, model: &ModelSettings) -> Result<
 
 /// How models are run for one person.
 pub fn options(settings: &Settings, threads: Option<NonZeroUsize>) -> LocalOptions {
-    LocalOptions { threads, cache_dir: Some(settings.store.cache_dir()), ..LocalOptions::default() }
+    let cache_dir = Some(settings.store.cache_dir());
+    LocalOptions { threads, isa: settings.isa, cache_dir, ..LocalOptions::default() }
 }
 
 impl Loaded {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use qwenda_backend::{
-    local::LocalOptions,
+    local::{Isa, LocalOptions},
     models::{Catalogue, Store},
     upstream::config::{self as upstream, UpstreamConfig},
 };
@@ -94,6 +94,8 @@ pub struct Settings {
     pub lang: Lang,
     pub store: Store,
     pub catalogue: Catalogue,
+    /// Instructions to compute with; the fastest this CPU has if `None`.
+    pub isa: Option<Isa>,
     file: File,
     env: Env,
 }
@@ -194,7 +196,8 @@ impl Settings {
         };
         let catalogue = store.catalogue();
         let catalogue = catalogue.map_err(|error| CliError::usage(messages::bad_catalogue(lang, &error)))?;
-        Ok(Self { lang, store, catalogue, file, env: Env })
+        let isa = Env.parse(lang, "QWENDA_ISA")?;
+        Ok(Self { lang, store, catalogue, isa, file, env: Env })
     }
 
     /// Where models and everything else of ours lies.

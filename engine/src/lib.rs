@@ -21,6 +21,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod bench;
 mod cache;
 mod engine;
 mod error;
@@ -46,7 +47,7 @@ pub use engine::{Engine, EngineOptions, KV_TOKENS_DEFAULT};
 pub use error::Error;
 pub use event::{Event, FinishReason, Sink, Timings, TokenLogprob};
 pub use grammar::{Grammar, GrammarError};
-pub use model::{LoadOptions, Model, ModelInfo, load_tokenizer};
+pub use model::{LoadOptions, Model, ModelInfo, Roofline, TokenCost, load_tokenizer};
 pub use probe::{PROBE_TEXTS_MAX, Probe, ProbeReply};
 pub use qwenda_kernels::{Isa, Precision};
 pub use request::{LOGPROBS_MAX, Owner, Priority, Reasoning, Request, Sampling, Stop, SubmitError};

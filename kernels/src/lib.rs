@@ -19,6 +19,7 @@ mod acts;
 mod arch;
 mod compute;
 mod detect;
+mod roofline;
 mod scalar;
 mod shared;
 mod threads;

@@ -8,6 +8,7 @@
 //! about texts without answering them.
 
 mod answer;
+pub mod bench;
 mod chat;
 mod complete;
 mod defaults;

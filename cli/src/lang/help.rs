@@ -190,6 +190,27 @@ const TEXTS: &[Text] = &[
     ),
     t("score.threads", "Threads that compute (default: the machine's cores)", "计算线程数（默认为机器的核数）"),
     t("score.json", "As JSON, token by token", "逐 token 输出 JSON"),
+    t(
+        "bench",
+        "Measure a model on this machine, beside what the machine allows",
+        "测量模型在本机的速度，并与本机上限对照",
+    ),
+    t(
+        "bench.model",
+        "A name from `qwenda models`, or the path of a GGUF file",
+        "`qwenda models` 列出的名称，或 GGUF 文件路径",
+    ),
+    t("bench.threads", "Threads that compute (default: the machine's cores)", "计算线程数（默认为机器的核数）"),
+    t(
+        "bench.only",
+        "Tables to measure, of prefill, decode, batch, http, with commas (default: all)",
+        "只测这些表：prefill、decode、batch、http，用逗号分隔（默认全部）",
+    ),
+    t("bench.rounds", "How often; medians are reported (default: 5)", "测量轮数，报告中位数（默认 5）"),
+    t("bench.callers", "Callers of the service at once (default: 8)", "同时调用服务的请求数（默认 8）"),
+    t("bench.deep", "Also decode behind 16,384 tokens", "另测 16,384 个 token 之后的生成"),
+    t("bench.quick", "Fewer rows, one round, 4 callers", "较少的行、一轮、4 个并发"),
+    t("bench.json", "As JSON", "输出 JSON"),
     t("keys", "Make, list and revoke the API keys of `qwenda serve`", "创建、查看、吊销 `qwenda serve` 的 API key"),
     t("keys create", "Make a key and print it; it is shown this once", "创建 key 并打印；仅显示这一次"),
     t(

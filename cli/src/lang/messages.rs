@@ -159,6 +159,48 @@ texts! {
     }
     scoring() { "scoring", "正在计算" }
 
+    // Benches.
+    checking() { "checking the answers", "正在核对回答" }
+    measuring(what: &str) { "measuring ({what})", "正在测量（{what}）" }
+    bench_nothing() {
+        "there is nothing to measure: the model's context has no room for any row",
+        "没有可测的内容：模型的上下文放不下任何一行"
+    }
+    bench_what(model: &str, isa: &str, threads: usize, rounds: u32) {
+        "{model}, {isa}, threads: {threads}, rounds: {rounds} (medians)",
+        "{model}，{isa}，线程数 {threads}，轮数 {rounds}（中位数）"
+    }
+    bench_machine(reads: f64, multiplies: &str, weights: f64) {
+        "this machine reads {reads:.1} GB/s and multiplies {multiplies} billion int8 pairs/s; a token reads {weights:.3} GB of weights",
+        "本机读内存 {reads:.1} GB/s，每秒 int8 乘加 {multiplies} 十亿次；每个 token 读取 {weights:.3} GB 权重"
+    }
+    bench_checked() {
+        "checked: the same tokens in one piece, in chunks and in a batch",
+        "已核对：整段、分块与批量计算得到相同的 token"
+    }
+    bench_columns() {
+        "                  tok/s                range    ceiling    share",
+        "                token/秒                范围       上限     占比"
+    }
+    bench_prefill() { "prefill: tokens of the prompt", "预填充：提示词 token 数" }
+    bench_decode(tokens: u32) {
+        "decode: {tokens} tokens of one sequence, by the tokens before them",
+        "生成：单个序列 {tokens} 个 token，按此前的 token 数"
+    }
+    bench_depth() { "@", "@" }
+    bench_batch(tokens: u32, depth: u32) {
+        "batch: {tokens} tokens each behind {depth}, by sequences at once, all together",
+        "批量：每个序列在 {depth} 个 token 之后生成 {tokens} 个，按同时的序列数，合计"
+    }
+    bench_http(callers: u32, system: u32, tokens: u32) {
+        "HTTP: {callers} callers at once, {system} tokens of instructions in common, {tokens} tokens each, streamed",
+        "HTTP：{callers} 个并发请求，共同的系统提示 {system} token，各输出 {tokens} token，流式"
+    }
+    bench_waits(p50: f64, p95: f64, gap: f64) {
+        "  time to first token {p50:.0} ms (p50), {p95:.0} ms (p95); longest gap in a stream {gap:.0} ms",
+        "  首 token 用时 {p50:.0} ms（p50）、{p95:.0} ms（p95）；流中最长间隔 {gap:.0} ms"
+    }
+
     // The conversation.
     welcome(model: &str) { "{model} · /help lists the commands, Ctrl-D leaves", "{model} · /help 查看命令，Ctrl-D 退出" }
     how_to_leave() { "Ctrl-D or /quit leaves", "按 Ctrl-D 或输入 /quit 退出" }

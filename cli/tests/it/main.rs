@@ -7,6 +7,7 @@
 
 mod common;
 
+mod bench;
 mod chat;
 mod cli;
 mod keys;

@@ -4,6 +4,7 @@
 //! model is [`crate::Engine`].
 
 mod config;
+mod cost;
 mod delta;
 mod experts;
 mod hash;
@@ -31,6 +32,7 @@ use crate::{
     grammar::{self, Vocabulary},
 };
 use config::{Architecture, Config};
+pub use cost::{Roofline, TokenCost};
 use layers::{Batch, Pass, Products, Scratch, Stores};
 use qwen2::Qwen2;
 use qwen3::Qwen3;

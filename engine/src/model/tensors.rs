@@ -132,7 +132,7 @@ impl<'a> Tensors<'a> {
 }
 
 /// The kernels' name for a file's tensor type.
-fn layout(kind: TensorType) -> Option<Layout> {
+pub(super) fn layout(kind: TensorType) -> Option<Layout> {
     Some(match kind {
         TensorType::F32 => Layout::F32,
         TensorType::F16 => Layout::F16,

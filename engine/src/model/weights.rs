@@ -85,7 +85,7 @@ impl Weights {
         Matrix::new(linear.layout, linear.rows, linear.cols, data)
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Bytes::Mapped(map, start) => &map[*start..],
             Bytes::Private(bytes) => bytes,
