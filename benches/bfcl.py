@@ -22,7 +22,7 @@ import urllib.error
 import urllib.request
 
 import bfcl_rules
-from llama import cpu
+from sides import cpu
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DATA = "bfcl-eval==2026.3.23"

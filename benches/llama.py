@@ -1,37 +1,29 @@
-"""Runs llama-bench and our bench in turns, prints medians and ratios, keeps the raw results.
+"""Runs llama.cpp's benches and ours in turns, prints medians and ratios, keeps the raw results.
 
 Called by llama.sh, which builds both. Needs nothing but the standard library.
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
-import platform
 import re
-import statistics
-import subprocess
 import sys
 
-MODELS = "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"
+from sides import add_record, found, in_turns, ratio, run, show
+
+# Tokens before those that a batch decodes.
+BATCH_DEPTH = 128
 
 
 def main():
     args = arguments()
+    if args.avx2:
+        args.isa = args.isa or "avx2"
     models = [pathlib.Path(m) for m in args.models] or found()
     if not models:
         sys.exit("no model: name a GGUF file, or `qwenda pull qwen2.5-coder-0.5b-instruct` first")
-    record = {"date": str(datetime.date.today()), "cpu": cpu(), "threads": args.threads, "first": args.first,
-              "load": os.getloadavg(), "results": []}
-    for model in models:
-        record["results"].append(compare(args, model))
-    name = f"{record['date']}-{re.sub(r'[^A-Za-z0-9]+', '-', record['cpu']).strip('-')}.json"
-    path = pathlib.Path(__file__).parent / "record" / name
-    path.parent.mkdir(exist_ok=True)
-    earlier = json.loads(path.read_text()) if path.exists() else []
-    path.write_text(json.dumps(earlier + [record], indent=1) + "\n")
-    print(f"raw results: {path}")
+    add_record("engine", args, [compare(args, model) for model in models])
 
 
 def arguments():
@@ -39,10 +31,13 @@ def arguments():
     parser.add_argument("models", nargs="*", metavar="MODEL.gguf")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--prefill", type=int, default=512)
-    parser.add_argument("--decode", type=int, default=128)
-    parser.add_argument("--depth", type=int, default=0, help="tokens in the cache before decoding")
+    parser.add_argument("--prefill", type=int, default=512, help="tokens of the prompt; 0 leaves it out")
+    parser.add_argument("--decode", type=int, default=128, help="tokens decoded by one sequence; 0 leaves it out")
+    parser.add_argument("--depth", default="0", metavar="N[,N...]", help="tokens in the cache before decoding")
+    parser.add_argument("--sequences", default="", metavar="N[,N...]",
+                        help=f"also sequences that decode 64 tokens at once, each behind {BATCH_DEPTH}")
     parser.add_argument("--isa", help="instruction set of our side (scalar, avx2, avx512-vnni)")
+    parser.add_argument("--avx2", action="store_true", help="hold both sides to AVX2")
     parser.add_argument("--first", action="store_true", help="before everything else on this machine (root only)")
     parser.add_argument("--llama", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--ours", required=True, help=argparse.SUPPRESS)
@@ -50,84 +45,74 @@ def arguments():
     return parser.parse_args()
 
 
-def found():
-    """The catalogue's models that were pulled already."""
-    home = os.environ.get("QWENDA_HOME")
-    if not home:
-        data = os.environ.get("XDG_DATA_HOME") or pathlib.Path.home() / ".local/share"
-        home = pathlib.Path(data) / "qwenda"
-    folders = [pathlib.Path(home) / "models", pathlib.Path(os.environ.get("QWENDA_MODELS_DIR") or home)]
-    files = [file for folder in folders for file in sorted(folder.glob("*.gguf"))]
-    known = [[file for file in files if file.name.lower().startswith(name)] for name in MODELS]
-    return [files[0] for files in known if files]
-
-
 def compare(args, model):
-    prefill, decode = [], []
-    sides = {"llama.cpp": llama, "qwenda": ours}
-    raw = {name: [] for name in sides}
-    for round in range(args.rounds):
-        # Who goes first changes, so that a machine that slows down favours nobody.
-        for name in list(sides)[:: 1 if round % 2 == 0 else -1]:
-            result = sides[name](args, model)
-            raw[name].append(result)
-            print(f"{model.name} round {round + 1}: {name:9} prefill {result['prefill']:7.1f}  "
-                  f"decode {result['decode']:6.1f} tok/s", file=sys.stderr)
+    depths = [int(depth) for depth in args.depth.split(",")]
+    batches = [int(count) for count in args.sequences.split(",") if count]
+
+    def measure(side, round):
+        result = (llama if side == "llama.cpp" else ours)(args, model, depths, batches)
+        figures = "  ".join(f"{name} {value:.1f}" for name, value in result.items() if name != "build")
+        print(f"{model.name} round {round + 1}: {side:9} {figures} tok/s", file=sys.stderr)
+        return result
+
+    raw = in_turns(args.rounds, measure)
     print(f"\n{model.name}, {args.threads} threads, {args.rounds} rounds, median tok/s")
     medians = {}
-    for what, count in ("prefill", args.prefill), ("decode", args.decode):
-        theirs, own = (statistics.median(r[what] for r in raw[name]) for name in sides)
-        pairs = [b[what] / a[what] for a, b in zip(raw["llama.cpp"], raw["qwenda"])]
-        ratio = statistics.median(pairs)
-        medians[what] = {"llama.cpp": theirs, "qwenda": own, "ratio": ratio}
-        print(f"  {what} {count:5}  llama.cpp {theirs:7.1f}  qwenda {own:7.1f}  "
-              f"ratio {ratio:.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
-    settings = {"prefill": args.prefill, "decode": args.decode, "depth": args.depth}
+    for what in raw["qwenda"][0]:
+        if what != "isa":
+            medians[what] = ratio(raw, what)
+            show(what, medians[what], "tok/s")
+    settings = {"prefill": args.prefill, "decode": args.decode, "depths": depths, "sequences": batches,
+                "avx2": args.avx2, "isa": args.isa}
     return {"model": model.name, "settings": settings, "medians": medians, "rounds": raw}
 
 
-def llama(args, model):
-    """llama-bench with its own defaults, flash attention left to its choice."""
-    command = [args.llama, "-m", model, "-t", args.threads, "-r", 1, "-o", "json"]
-    if args.depth:
-        # Depth is for decoding alone, as on our side.
-        results = json.loads(run(args, command + ["-p", args.prefill, "-n", 0]))
-        results += json.loads(run(args, command + ["-p", 0, "-n", args.decode, "-d", args.depth]))
-    else:
-        results = json.loads(run(args, command + ["-p", args.prefill, "-n", args.decode]))
-    speed = {("prefill" if r["n_gen"] == 0 else "decode"): r["avg_ts"] for r in results}
-    return {**speed, "build": results[0]["build_commit"]}
+def decode_name(depth):
+    return f"decode @ {depth}"
 
 
-def ours(args, model):
-    command = [args.ours, model, "--threads", args.threads, "--prefill", args.prefill, "--decode", args.decode,
-               "--depth", args.depth, "--cache", args.cache]
+def batch_name(count):
+    return f"batch of {count}"
+
+
+def llama(args, model, depths, batches):
+    """llama.cpp's benches with their own defaults, flash attention left to their choice."""
+    bench = [f"{args.llama}/llama-bench", "-m", model, "-t", args.threads, "-r", 1, "-o", "json"]
+    result = {}
+    if args.prefill:
+        done = json.loads(run(args, bench + ["-p", args.prefill, "-n", 0]))
+        result[f"prefill {args.prefill}"] = done[0]["avg_ts"]
+        result["build"] = done[0]["build_commit"]
+    for depth in depths if args.decode else []:
+        done = json.loads(run(args, bench + ["-p", 0, "-n", args.decode, "-d", depth]))
+        result[decode_name(depth)] = done[0]["avg_ts"]
+    if batches:
+        room = max(batches) * (BATCH_DEPTH + 64) + 512
+        out = run(args, [f"{args.llama}/llama-batched-bench", "-m", model, "-t", args.threads, "-c", room, "-npp",
+                         BATCH_DEPTH, "-ntg", 64, "-npl", ",".join(map(str, batches)), "--output-format", "jsonl"])
+        for line in re.findall(r"^\{.*\}$", out, re.M):
+            done = json.loads(line)
+            result[batch_name(done["pl"])] = done["speed_tg"]
+    return result
+
+
+def ours(args, model, depths, batches):
+    """Our bench, one run for each figure; it checks its answers first."""
+    bench = [args.ours, model, "--threads", args.threads, "--cache", args.cache]
     if args.isa:
-        command += ["--isa", args.isa]
-    result = json.loads(run(args, command))
-    return {"prefill": result["prefill_tokens_per_s"], "decode": result["decode_tokens_per_s"], "isa": result["isa"]}
-
-
-def run(args, command):
-    command = [str(word) for word in command]
-    if args.first:
-        # A scheduling group of its own with the highest weight; otherwise a build next door halves the result.
-        command = ["setsid", "-w", "bash", "-c",
-                   'echo -20 > /proc/self/autogroup; exec nice -n -20 "$@"', "bench", *command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-def cpu():
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        family, model = (re.search(rf"^{key}\s*: (\d+)", text, re.M)[1] for key in ("cpu family", "model"))
-        name = re.search(r"^model name\s*: (.*)", text, re.M)[1]
-        return f"{name} family {family} model {model}"
-    except (OSError, TypeError):
-        return platform.processor() or platform.machine()
+        bench += ["--isa", args.isa]
+    result = {}
+    if args.prefill:
+        done = json.loads(run(args, bench + ["--prefill", args.prefill, "--decode", 0]))
+        result[f"prefill {args.prefill}"] = done["prefill_tokens_per_s"]
+    for depth in depths if args.decode else []:
+        done = json.loads(run(args, bench + ["--prefill", 0, "--decode", args.decode, "--depth", depth]))
+        result[decode_name(depth)] = done["decode_tokens_per_s"]
+    for count in batches:
+        done = json.loads(run(args, bench + ["--prefill", 0, "--decode", 64, "--depth", BATCH_DEPTH,
+                                             "--sequences", count]))
+        result[batch_name(count)] = done["decode_tokens_per_s"]
+    return result
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ const TASKS: &[(&str, &str)] = &[
     ),
     ("ci", "exactly what CI runs: check, then test"),
     ("tiny-model PATH", "writes the minute GGUF that tests and demos use"),
-    ("bench [ARGS]", "the engine beside llama.cpp on the same file (see benches/README.md)"),
+    (
+        "bench [http|perplexity] [ARGS…]",
+        "the engine, the service or the perplexity beside llama.cpp on the same file (see benches/README.md)",
+    ),
     ("tidy", "a gauge: largest files, suppressions, sizes"),
 ];
 
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         ["tiny-model", path] => {
             run::cargo(&["run", "--quiet", "--package", "qwenda-testkit", "--example", "tiny_model", "--", path])
         }
+        ["bench", "http", rest @ ..] => run::program("bash", &[&["benches/http.sh"], rest].concat()),
+        ["bench", "perplexity", rest @ ..] => run::program("bash", &[&["benches/perplexity.sh"], rest].concat()),
         ["bench", rest @ ..] => run::program("bash", &[&["benches/llama.sh"], rest].concat()),
         ["tidy"] => tidy::print(),
         [] => {
