@@ -107,6 +107,8 @@ pub struct Serve {
     pub sequences: Option<u32>,
     #[arg(long)]
     pub no_guess: bool,
+    #[arg(long, value_name = "NAME_OR_PATH", conflicts_with = "no_guess")]
+    pub draft: Option<String>,
     #[arg(long)]
     pub share_prefixes: bool,
     #[arg(long = "alias", value_name = "NAME=MODEL")]

@@ -64,6 +64,7 @@ struct ServeFile {
     kv_tokens: Option<u32>,
     sequences: Option<u32>,
     guess: Option<bool>,
+    draft: Option<String>,
     share_prefixes: Option<bool>,
     server: Written,
 }
@@ -78,6 +79,7 @@ impl TryFrom<toml::Table> for ServeFile {
             kv_tokens: take(&mut table, "kv_tokens")?,
             sequences: take(&mut table, "sequences")?,
             guess: take(&mut table, "guess")?,
+            draft: take(&mut table, "draft")?,
             share_prefixes: take(&mut table, "share_prefixes")?,
             server: Written::deserialize(table)?,
         })
@@ -130,6 +132,8 @@ pub struct ServeSettings {
     pub threads: Option<NonZeroUsize>,
     pub context_tokens_max: Option<u32>,
     pub engine: EngineSettings,
+    /// The model that guesses for the others.
+    pub draft: Option<String>,
 }
 
 /// How much the embedded engine takes on, and who shares what in it.
@@ -287,6 +291,7 @@ impl Settings {
             threads: self.threads(args.threads)?,
             context_tokens_max,
             engine,
+            draft: args.draft.clone().or_else(|| self.env.get("QWENDA_DRAFT")).or_else(|| file.draft.clone()),
         })
     }
 

@@ -2,7 +2,7 @@
 //! and on one that repeats nothing.
 //!
 //! `cargo run --release -p qwenda-engine --example guess -- MODEL.gguf [--rounds N] [--tokens N]
-//! [--threads N] [--isa NAME] [--cache DIR]`
+//! [--threads N] [--isa NAME] [--cache DIR] [--draft MODEL.gguf]`
 //!
 //! The answers with and without guesses are compared first: they must be the same.
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
@@ -32,16 +32,19 @@ struct Args {
     rounds: usize,
     tokens: u32,
     load: LoadOptions,
+    draft: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = args()?;
-    let engines = [0, EngineOptions::default().guess_rows_max].map(|guess_rows_max| {
-        let model = Model::load(&args.model, &args.load)?;
-        Ok::<_, Box<dyn Error>>(Engine::start(model, EngineOptions { guess_rows_max, ..EngineOptions::default() }))
-    });
-    let [plain, guessing] = engines;
-    let engines = [plain?, guessing?];
+    let load = |path| Model::load(path, &args.load);
+    let plain = EngineOptions { guess_rows_max: 0, ..EngineOptions::default() };
+    let plain = Engine::start(load(&args.model)?, plain);
+    let guessing = match &args.draft {
+        None => Engine::start(load(&args.model)?, EngineOptions::default()),
+        Some(draft) => Engine::start_with_draft(load(&args.model)?, load(draft)?, EngineOptions::default())?,
+    };
+    let engines = [plain, guessing];
     println!("{}, {} threads", engines[0].info().name, engines[0].model().threads());
     for (name, text, temperature) in [("edit", EDIT, 0.0), ("free", FREE, 1.0)] {
         let mut speeds: [Vec<f64>; 2] = Default::default();
@@ -116,7 +119,7 @@ impl Sink for Channel {
 fn args() -> Result<Args, Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let model = words.next().ok_or("the first argument is a GGUF file")?.into();
-    let mut args = Args { model, rounds: 5, tokens: 400, load: LoadOptions::default() };
+    let mut args = Args { model, rounds: 5, tokens: 400, load: LoadOptions::default(), draft: None };
     while let Some(flag) = words.next() {
         let value = words.next().ok_or_else(|| format!("{flag} wants a value"))?;
         match flag.as_str() {
@@ -124,6 +127,7 @@ fn args() -> Result<Args, Box<dyn Error>> {
             "--tokens" => args.tokens = value.parse::<u32>()?.max(2),
             "--threads" => args.load.threads = Some(value.parse::<NonZeroUsize>()?),
             "--isa" => args.load.isa = Some(value.parse::<Isa>().map_err(|e| format!("{e}"))?),
+            "--draft" => args.draft = Some(value.into()),
             "--cache" => args.load.cache_dir = Some(value.into()),
             _ => return Err(format!("no flag `{flag}`").into()),
         }

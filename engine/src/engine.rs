@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    convert::Infallible,
     num::NonZeroU32,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
@@ -18,6 +19,7 @@ use qwenda_tokenizer::Tokenizer;
 use crate::{
     EngineStats, Error, Grammar, GrammarError, Model, ModelInfo, Owner, Probe, ProbeReply, Request, Scored, ScoredAll,
     Sink, SubmitError,
+    draft::Drafter,
     probe::{self, Probing},
     request::check_prompt,
     stats::Counters,
@@ -99,6 +101,24 @@ impl Engine {
     /// Starts the thread that computes.
     #[must_use]
     pub fn start(model: Model, options: EngineOptions) -> Self {
+        Self::start_with(model, options, |_, _| Ok(None)).unwrap_or_else(|error: Infallible| match error {})
+    }
+
+    /// As [`Self::start`], with a smaller model of the same tokens that guesses what comes next where
+    /// nothing repeats. The answers are the same; it takes as much again of its own memory for keys and
+    /// values.
+    ///
+    /// # Errors
+    /// The two models' tokens differ.
+    pub fn start_with_draft(model: Model, draft: Model, options: EngineOptions) -> Result<Self, Error> {
+        Self::start_with(model, options, |model, pages| Drafter::new(draft, model, pages).map(Some))
+    }
+
+    fn start_with<E>(
+        model: Model,
+        options: EngineOptions,
+        drafter: impl FnOnce(&Model, u32) -> Result<Option<Drafter>, E>,
+    ) -> Result<Self, E> {
         let model = Arc::new(model);
         let context = model.info().context_tokens_max;
         let page = u32::try_from(PAGE_TOKENS).expect("pages are small");
@@ -118,12 +138,13 @@ impl Engine {
             },
             pages,
             tokens_max,
+            drafter(&model, pages)?,
         );
         let thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || worker.run())
             .expect("the system starts a thread");
-        Self(Arc::new(Handle { model, queue, tokens_max, thread: Some(thread) }))
+        Ok(Self(Arc::new(Handle { model, queue, tokens_max, thread: Some(thread) })))
     }
 
     /// Queues a request. Its events go to `sink`, from the engine's thread.

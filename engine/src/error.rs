@@ -76,6 +76,26 @@ pub enum Error {
         /// Variants this CPU runs.
         available: String,
     },
+    /// A draft model has other tokens than the model that it would guess for.
+    #[error(
+        "`{draft}` cannot guess for `{model}`: token {token} is another in each; choose a draft model of the same family"
+    )]
+    Draft {
+        /// The draft model.
+        draft: String,
+        /// The model it was to guess for.
+        model: String,
+        /// The first token that differs.
+        token: u32,
+    },
+    /// A draft model whose architecture keeps a state.
+    #[error(
+        "`{draft}` cannot guess for others: models of its architecture keep a state that a wrong guess would spoil"
+    )]
+    DraftState {
+        /// The draft model.
+        draft: String,
+    },
     /// The tokens were not taken.
     #[error(transparent)]
     Submit(#[from] crate::SubmitError),

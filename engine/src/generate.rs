@@ -103,9 +103,12 @@ impl Generate {
 
     /// Guesses what follows `tokens`; no more than it may still say.
     pub(crate) fn guess(&mut self, tokens: &[u32], guess: &mut Vec<u32>) {
-        // The last token it says is never computed.
-        let max = GUESS_MAX.min(self.tokens_end.saturating_sub(tokens.len() + 1));
-        self.lookup.guess(tokens, max, guess);
+        self.lookup.guess(tokens, self.guess_max(tokens), guess);
+    }
+
+    /// Most tokens to guess behind `tokens`: the last that it says is never computed.
+    pub(crate) fn guess_max(&self, tokens: &[u32]) -> usize {
+        GUESS_MAX.min(self.tokens_end.saturating_sub(tokens.len() + 1))
     }
 
     /// Of the last guess, rows were computed for `rows` tokens, and the first `right` were right.

@@ -23,6 +23,7 @@
 
 pub mod bench;
 mod cache;
+mod draft;
 mod engine;
 mod error;
 mod event;

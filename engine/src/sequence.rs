@@ -5,6 +5,7 @@ use std::{sync::mpsc, time::Instant};
 use crate::{
     Error, Event, Owner, ScoredAll,
     cache::{Cache, Held},
+    draft::Wanting,
     engine::{Job, Task},
     generate::{Buffers, Failure, Generate},
     grammar::Broken,
@@ -16,6 +17,8 @@ use crate::{
 
 /// A request on its way.
 pub(crate) struct Sequence {
+    /// Given out once by the worker.
+    pub(crate) id: u64,
     /// Prompt and completion so far.
     pub(crate) tokens: Vec<u32>,
     /// Tokens whose keys and values are stored in `held`.
@@ -79,6 +82,7 @@ impl Sequence {
     ) -> Vec<Self> {
         let submitted = job.submitted;
         let new = |tokens, scope: Option<u64>, (account, priority), goal| Self {
+            id: 0,
             tokens,
             done: 0,
             held: Held::default(),
@@ -149,6 +153,16 @@ impl Sequence {
         {
             generate.guess(&self.tokens, &mut self.guess.tokens);
         }
+    }
+
+    /// What the draft model may guess for, if nothing is guessed yet and its newest token has yet to be
+    /// computed.
+    pub(crate) fn wanting(&mut self) -> Option<Wanting<'_>> {
+        let Goal::Generate(generate) = &self.goal else { return None };
+        let decodes = self.running && self.done + 1 == self.tokens.len() && self.guess.tokens.is_empty();
+        let max = generate.guess_max(&self.tokens);
+        let Self { id, tokens, guess, .. } = self;
+        (decodes && max > 0).then_some(Wanting { id: *id, tokens, max, guess: &mut guess.tokens })
     }
 
     /// A step computes its tokens up to `end`, guesses included.

@@ -12,6 +12,7 @@ use qwenda_kernels::{DeltaStates, KvStore, PAGE_TOKENS};
 
 use crate::{
     cache::Cache,
+    draft::Drafter,
     engine::{Job, Queue},
     fair::Shares,
     generate::Buffers,
@@ -53,13 +54,23 @@ pub(crate) struct Worker {
     /// Steps so far.
     turn: u64,
     shares: Shares,
+    drafter: Option<Drafter>,
+    /// Sequences so far.
+    born: u64,
     /// A token that no step survives: for tests of what happens then.
     #[cfg(test)]
     poison: Option<u32>,
 }
 
 impl Worker {
-    pub(crate) fn new(model: Arc<Model>, queue: Arc<Queue>, mut limits: Limits, pages: u32, tokens_max: u32) -> Self {
+    pub(crate) fn new(
+        model: Arc<Model>,
+        queue: Arc<Queue>,
+        mut limits: Limits,
+        pages: u32,
+        tokens_max: u32,
+        drafter: Option<Drafter>,
+    ) -> Self {
         if model.has_state() {
             // A state has moved on with a guess, right or wrong.
             limits.guess_rows_max = 0;
@@ -83,6 +94,8 @@ impl Worker {
             buffers: Buffers::default(),
             turn: 0,
             shares: Shares::default(),
+            drafter,
+            born: 0,
             #[cfg(test)]
             poison: None,
         }
@@ -108,7 +121,11 @@ impl Worker {
     fn take(&mut self, jobs: impl IntoIterator<Item = Job>) {
         let sequences_max = self.limits.sequences_max.get();
         for job in jobs {
-            self.sequences.extend(Sequence::of(job, &self.model, &self.ends, self.tokens_max, sequences_max));
+            for mut sequence in Sequence::of(job, &self.model, &self.ends, self.tokens_max, sequences_max) {
+                self.born += 1;
+                sequence.id = self.born;
+                self.sequences.push(sequence);
+            }
         }
     }
 
@@ -160,6 +177,7 @@ impl Worker {
                 sequence.guess();
             }
         }
+        self.draft();
         let mut step = self.ask_scheduler();
         self.turn += 1;
         self.queue.counters.preemptions.add(step.preempt.len());
@@ -199,6 +217,21 @@ impl Worker {
             }
         }
         step.spans
+    }
+
+    /// Has the draft model guess where nothing else has.
+    fn draft(&mut self) {
+        let Some(drafter) = &mut self.drafter else { return };
+        let running = self.sequences.iter_mut().filter(|sequence| sequence.running);
+        let ids: Vec<u64> = running.map(|sequence| sequence.id).collect();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            drafter.keep_only(&ids);
+            drafter.guess(self.sequences.iter_mut().filter_map(Sequence::wanting).collect());
+        }));
+        if let Err(panic) = done {
+            tracing::error!(why = message(&*panic), "the draft model failed; no more is guessed by it");
+            self.drafter = None;
+        }
     }
 
     fn ask_scheduler(&mut self) -> Step {
@@ -316,7 +349,11 @@ impl Worker {
         self.sample(&mut outcomes);
         let counters = &self.queue.counters;
         for span in &spans {
-            let (guessed, right) = self.sequences[span.index].judge_guess(&mut self.cache);
+            let sequence = &mut self.sequences[span.index];
+            let (guessed, right) = sequence.judge_guess(&mut self.cache);
+            if let Some(drafter) = &mut self.drafter {
+                drafter.judge(sequence.id, guessed, right);
+            }
             counters.guessed_tokens.add(guessed);
             counters.guessed_right_tokens.add(right);
         }

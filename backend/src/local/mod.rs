@@ -75,6 +75,8 @@ pub struct LocalOptions {
     pub cache_dir: Option<PathBuf>,
     /// Most tokens of one prompt with its answer; what the model was made for if `None`.
     pub context_tokens_max: Option<u32>,
+    /// A smaller model of the same tokens that guesses what the models say next; nobody if `None`.
+    pub draft: Option<PathBuf>,
     /// How much each engine takes on at once.
     pub engine: EngineOptions,
     /// Whether callers reuse what was computed of each other's prompts. How fast an answer comes then
@@ -188,7 +190,13 @@ impl Loaded {
         let file = Model::load(&model.path, &load_options(options))?;
         let template = template_of(&model.path, file.info())?;
         let family = Family::of(file.info());
-        let engine = Engine::start(file, options.engine.clone());
+        let engine = match &options.draft {
+            None => Engine::start(file, options.engine.clone()),
+            Some(draft) => {
+                let draft = Model::load(draft, &load_options(options))?;
+                Engine::start_with_draft(file, draft, options.engine.clone())?
+            }
+        };
         let most = engine.tokens_max();
         let context = options.context_tokens_max.map_or(most, |limit| limit.clamp(2, most));
         let (tokenizer, thinks) = (engine.tokenizer(), template.thinking());

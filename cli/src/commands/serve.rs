@@ -35,6 +35,9 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
         let mut options = model::options(settings, serve.threads);
         options.context_tokens_max = serve.context_tokens_max;
         serve.engine.apply(&mut options);
+        if let Some(draft) = &serve.draft {
+            options.draft = Some(model::obtain(ui, settings, draft).await?.path);
+        }
         backends.insert(0, local(ui, settings, &serve.models, options).await?);
     }
     let backend = Routing::new(backends)

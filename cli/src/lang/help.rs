@@ -125,6 +125,11 @@ const TEXTS: &[Text] = &[
         "不预先猜测 token；应答不变，但大量重复提示词的应答会变慢",
     ),
     t(
+        "serve.draft",
+        "A smaller model of the same family that guesses what the others say next; answers are the same",
+        "由同系列的较小模型预先猜测后续 token；应答不变",
+    ),
+    t(
         "serve.share_prefixes",
         "Let callers reuse what was computed of each other's prompts; they can then tell from the time what others sent",
         "允许调用者之间复用提示词的计算结果；由此可从耗时推知他人发送过什么",

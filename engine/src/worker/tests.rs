@@ -38,7 +38,7 @@ fn worker_of(model: &TinyModel) -> Worker {
         sequences_max: number(4),
         guess_rows_max: 16,
     };
-    Worker::new(model, Arc::new(Queue::new(8)), limits, 16, 512)
+    Worker::new(model, Arc::new(Queue::new(8)), limits, 16, 512, None)
 }
 
 fn add(worker: &mut Worker, prompt: &[u32], tokens_max: u32) -> Kept {
