@@ -29,6 +29,11 @@ const GUESS_MAX: usize = 6;
 const SURE: f32 = 0.5;
 /// What a row of a guess costs beside a step of decoding.
 const ROW_COST: f64 = 0.1;
+/// Steps that the running means look back on, and the savings they begin with.
+const MEMORY: f64 = 8.0;
+const TRUST: f64 = 0.4;
+/// How many times its cost it must have saved for earlier failures to be forgotten.
+const WORTH: f64 = 1.5;
 /// Steps without guesses after some that were not worth it, at first and at most.
 const PAUSE_FIRST: u32 = 16;
 const PAUSE_MAX: u32 = 256;
@@ -51,13 +56,13 @@ struct Text {
     held: Held,
     /// Tokens whose keys and values are stored, guesses included.
     stored: Vec<u32>,
-    /// Tokens of the last guess.
-    guessed: usize,
+    /// Passes of the second model for the last guess, also where it was not sure of any token.
+    passes: usize,
     /// How many to guess next.
     len: usize,
-    /// Running means of the tokens computed for guesses, and of those that were right.
-    asked: f64,
-    right: f64,
+    /// Running means of what guesses cost, in steps of the first model, and of the steps they saved.
+    cost: f64,
+    saved: f64,
     pause: u32,
     next_pause: u32,
 }
@@ -107,7 +112,6 @@ impl Drafter {
         for wanting in wanting {
             let mut text = self.texts.remove(&wanting.id).unwrap_or_default();
             self.guess_one(&mut text, wanting.tokens, wanting.max, wanting.guess);
-            text.guessed = wanting.guess.len();
             self.texts.insert(wanting.id, text);
         }
     }
@@ -116,17 +120,22 @@ impl Drafter {
     pub(crate) fn judge(&mut self, id: u64, rows: usize, right: usize) {
         let token_cost = self.token_cost;
         let Some(text) = self.texts.get_mut(&id) else { return };
-        let guessed = std::mem::take(&mut text.guessed);
-        if guessed == 0 || rows == 0 {
+        let passes = std::mem::take(&mut text.passes);
+        if passes == 0 {
             return;
         }
-        text.len = if right == rows { (text.len + 1).min(GUESS_MAX) } else { (right + 1).min(text.len) };
-        text.asked += (guessed as f64 - text.asked) / 8.0;
-        text.right += (right as f64 - text.right) / 8.0;
-        if text.right < text.asked * (token_cost + ROW_COST) {
+        if rows > 0 {
+            text.len = if right == rows { (text.len + 1).min(GUESS_MAX) } else { (right + 1).min(text.len) };
+        }
+        text.cost += (passes as f64 * token_cost + rows as f64 * ROW_COST - text.cost) / MEMORY;
+        text.saved += (right as f64 - text.saved) / MEMORY;
+        if text.saved < text.cost {
             text.pause = text.next_pause;
             text.next_pause = (2 * text.next_pause).min(PAUSE_MAX);
-            (text.asked, text.right, text.len) = (0.0, 0.0, 1);
+            // The next try begins with a little trust.
+            (text.cost, text.saved, text.len) = (0.0, TRUST / 4.0, 2);
+        } else if text.saved > WORTH * text.cost && text.cost > 0.3 {
+            text.next_pause = PAUSE_FIRST;
         }
     }
 
@@ -178,6 +187,7 @@ impl Drafter {
         let stores = Stores { kv: &mut self.kv, states: &mut self.states };
         self.model.forward(batch, stores, &mut self.scratch);
         text.stored.extend_from_slice(more);
+        text.passes += 1;
         let logits = self.model.logits(0..1, &mut self.scratch);
         let best = argmax(logits);
         let sure = logits[best] - log_sum_exp(logits) >= SURE.ln();
@@ -190,10 +200,10 @@ impl Default for Text {
         Self {
             held: Held::default(),
             stored: Vec::new(),
-            guessed: 0,
+            passes: 0,
             len: GUESS_FIRST,
-            asked: 0.0,
-            right: 0.0,
+            cost: 0.0,
+            saved: TRUST,
             pause: 0,
             next_pause: PAUSE_FIRST,
         }
