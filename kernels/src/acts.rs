@@ -26,9 +26,9 @@ pub(crate) struct ActBlock {
     /// The sum of `q` times -16 and times -128.
     pub(crate) minus_16: i32,
     pub(crate) minus_128: i32,
-    /// The sums of the two halves of `q` times -32; and times -16, twice.
+    /// The sums of the two halves of `q` times -32; and times -16, as two i16, the first below.
     pub(crate) halves_minus_32: [i32; 2],
-    pub(crate) halves_minus_16: [[i16; 2]; 2],
+    pub(crate) halves_minus_16: i32,
 }
 
 const _: () = assert!(size_of::<ActBlock>() == 64);
@@ -41,7 +41,7 @@ impl ActBlock {
         minus_16: 0,
         minus_128: 0,
         halves_minus_32: [0; 2],
-        halves_minus_16: [[0; 2]; 2],
+        halves_minus_16: 0,
     };
 
     /// Rounds 32 values to steps of their largest magnitude / 127, ties to even.
@@ -83,7 +83,7 @@ impl ActBlock {
         block.minus_128 = sum * -128;
         block.halves_minus_32 = half.map(|sum| sum * -32);
         // At most 16 * 127 * 16, which an i16 holds.
-        block.halves_minus_16 = half.map(|sum| [(sum * -16) as i16; 2]);
+        block.halves_minus_16 = (half[0] * -16) & 0xffff | (half[1] * -16) << 16;
         block
     }
 }

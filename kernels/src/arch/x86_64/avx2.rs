@@ -3,13 +3,15 @@
 //! Sums stay in 16 bits as long as they cannot overflow ([`in_i16`]); then one `vpmaddwd` widens
 //! them, and where halves of a block have integer scales applies those on the way.
 
+mod panel;
+
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
 use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
 use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
-use crate::acts::{ActBlock, Acts};
+use crate::acts::{ActBlock, Acts, BUNCH};
 use crate::compute::Output;
 use crate::layout::{CODEBOOK, Layout};
 use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
@@ -75,6 +77,8 @@ const _: () = {
 };
 
 impl Variant for Avx2 {
+    const DIRECT: usize = 16;
+
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn direct<const L: u8, const C: usize>(tile: &[u8], x: &Bunches<'_>, sums: &mut Sums<C>) {
         let layout = layout_of(L);
@@ -84,7 +88,7 @@ impl Variant for Avx2 {
         let mut block = 0;
         for unit in tile.chunks_exact(unit_len) {
             for s in 0..subs {
-                prefetch(L, unit, s);
+                prefetch(L, unit, s, AHEAD);
                 for (half, acc) in acc.iter_mut().enumerate() {
                     // SAFETY: a whole unit, and `s` is one of its sub-blocks; as many blocks of
                     // `x` as the tile has were checked.
@@ -103,24 +107,39 @@ impl Variant for Avx2 {
     unsafe fn unpack<const L: u8>(tile: &[u8], from: usize, out: &mut [Unpacked]) {
         let layout = layout_of(L);
         let (unit_len, subs) = (unit_bytes(layout), unit_elems(layout) / BLOCK);
+        let panel_bytes = out.len() * unit_len / subs;
         for (i, out) in out.iter_mut().enumerate() {
             let at = from + i;
             let unit = &tile[at / subs * unit_len..][..unit_len];
-            prefetch(L, unit, at % subs);
+            // What the next panel is made of, while this one is in use.
+            prefetch(L, unit, at % subs, panel_bytes);
             for half in 0..2 {
                 // SAFETY: a whole unit, and one of its sub-blocks; half a field of `out` is one
                 // vector, at a multiple of 32.
                 unsafe {
                     let w = unpack::<L>(unit.as_ptr(), at % subs, half);
-                    for (q, to) in w.q.iter().zip(out.q.as_chunks_mut::<64>().0) {
-                        _mm256_store_si256(to.as_mut_ptr().add(half * 32).cast(), *q);
+                    let (low, high) = out.q.as_chunks_mut::<64>().0.split_at_mut(8);
+                    for (q, (low, high)) in w.q.iter().zip(low.iter_mut().zip(high)) {
+                        let (low, high) = (low.as_mut_ptr().add(half * 32), high.as_mut_ptr().add(half * 32));
+                        if is_signed(L) {
+                            let (q, mask) = (_mm256_xor_si256(*q, _mm256_set1_epi8(-128)), _mm256_set1_epi8(15));
+                            _mm256_store_si256(low.cast(), _mm256_and_si256(q, mask));
+                            _mm256_store_si256(high.cast(), _mm256_and_si256(_mm256_srli_epi16::<4>(q), mask));
+                        } else {
+                            _mm256_store_si256(low.cast(), *q);
+                        }
                     }
                     _mm256_store_ps(out.scale.as_mut_ptr().add(half * 8), w.scale);
                     if has_min(L) {
                         _mm256_store_ps(out.min.as_mut_ptr().add(half * 8), w.min);
                     }
                     if has_halves(L) {
-                        for (halves, to) in w.halves.iter().zip(&mut out.halves) {
+                        let both = match layout {
+                            Layout::Q2K => twice_both(w.halves.map(|half| minima(half))),
+                            _ => twice_both(w.halves),
+                        };
+                        let halves = [scales::<L>(w.halves[0]), scales::<L>(w.halves[1]), both];
+                        for (halves, to) in halves.iter().zip(&mut out.halves) {
                             _mm256_store_si256(to.as_mut_ptr().add(half * 8).cast(), *halves);
                         }
                     }
@@ -132,28 +151,17 @@ impl Variant for Avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn panel<const L: u8, const C: usize>(w: &[Unpacked], x: &Bunches<'_>, sums: &mut Sums<C>) {
         check_bunches::<C>(x, w.len());
-        let mut acc = load_sums(sums);
-        for (block, w) in w.iter().enumerate() {
-            for (half, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: half a field is one vector, at a multiple of 32.
-                let w = unsafe {
-                    let q = w.q.as_ptr().add(half * 32);
-                    let halves = |i: usize| match has_halves(L) {
-                        true => _mm256_load_si256(w.halves[i].as_ptr().add(half * 8).cast()),
-                        false => _mm256_set1_epi16(1),
-                    };
-                    Weights {
-                        q: std::array::from_fn(|g| _mm256_load_si256(q.add(g * 64).cast())),
-                        scale: _mm256_load_ps(w.scale.as_ptr().add(half * 8)),
-                        min: _mm256_load_ps(w.min.as_ptr().add(half * 8)),
-                        halves: [halves(0), halves(1)],
-                    }
-                };
-                // SAFETY: as many blocks as there are unpacked ones were checked.
-                unsafe { columns::<L, C>(&w, x, block, acc) };
+        for (x, sums) in x.iter().zip(sums.chunks_mut(BUNCH)) {
+            // SAFETY: as many blocks as there are unpacked ones were checked.
+            unsafe {
+                match sums.len() {
+                    1 => panel::bunch::<L, 1>(w, x, sums),
+                    2 => panel::bunch::<L, 2>(w, x, sums),
+                    3 => panel::bunch::<L, 3>(w, x, sums),
+                    _ => panel::bunch::<L, 4>(w, x, sums),
+                }
             }
         }
-        store_sums(&acc, sums);
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -273,12 +281,12 @@ unsafe fn load_floats<const L: u8>(unit: *const u8, half: usize) -> __m256 {
     }
 }
 
-/// Asks for the bytes that will be needed [`AHEAD`] bytes after sub-block `s`.
+/// Asks for the bytes that will be needed `ahead` bytes after sub-block `s`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn prefetch(l: u8, unit: &[u8], s: usize) {
+fn prefetch(l: u8, unit: &[u8], s: usize, ahead: usize) {
     let layout = layout_of(l);
-    let at = unit.as_ptr().wrapping_add(s * (unit_bytes(layout) * BLOCK / unit_elems(layout)) + AHEAD);
+    let at = unit.as_ptr().wrapping_add(s * (unit_bytes(layout) * BLOCK / unit_elems(layout)) + ahead);
     for line in (0..int_bytes(layout)).step_by(64) {
         _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line).cast());
     }
@@ -451,14 +459,8 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             }
         };
         // An integer of each half times the sum of the half's activations times -32.
-        let minus_32 = |halves: [__m256i; 2]| {
-            let half = |i: usize| {
-                let [a, b] = x.halves_minus_16[i];
-                let twice = i32::from(a) << 16 | i32::from(b) & 0xffff;
-                _mm256_madd_epi16(halves[i], _mm256_set1_epi32(twice))
-            };
-            _mm256_add_epi32(half(0), half(1))
-        };
+        let minus_32 =
+            |halves: [__m256i; 2]| _mm256_madd_epi16(twice_both(halves), _mm256_set1_epi32(x.halves_minus_16));
         let mut sum = match layout_of(L) {
             Layout::Q4_0 => _mm256_srai_epi32::<1>(_mm256_set1_epi32(x.minus_16)),
             Layout::Q5_0 => _mm256_set1_epi32(x.minus_16),
@@ -483,4 +485,12 @@ unsafe fn columns<const L: u8, const C: usize>(w: &Weights, x: &Bunches<'_>, blo
             *acc = _mm256_fmadd_ps(w.min, _mm256_set1_ps(x.scaled_sum), *acc);
         }
     }
+}
+
+/// From an i16 of each half, each twice: both once and doubled.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn twice_both(halves: [__m256i; 2]) -> __m256i {
+    let both = _mm256_blend_epi16::<0b1010_1010>(halves[0], halves[1]);
+    _mm256_add_epi16(both, both)
 }

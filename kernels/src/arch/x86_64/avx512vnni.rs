@@ -37,6 +37,8 @@ struct Weights {
 }
 
 impl Variant for Avx512Vnni {
+    const DIRECT: usize = 16;
+
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn direct<const L: u8, const C: usize>(tile: &[u8], x: &Bunches<'_>, sums: &mut Sums<C>) {
         let layout = layout_of(L);

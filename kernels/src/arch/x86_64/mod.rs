@@ -1,6 +1,6 @@
 //! What the x86-64 variants share: which part of a product is worked on when.
 //!
-//! Few rows of activations ([`DIRECT`]): each tile streams from memory once, unpacked in
+//! Few rows of activations ([`Variant::DIRECT`]): each tile streams from memory once, unpacked in
 //! registers. Many: a panel of a tile is unpacked into the first cache and used for all rows, and
 //! panels are the outer loop, so that the activations of one panel stay in the second cache.
 
@@ -17,12 +17,13 @@ use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
 
 /// Rows of activations that one kernel call takes at most; whole bunches.
 const COLUMNS: usize = 8;
-/// Rows of activations up to which weights are not unpacked to memory.
-const DIRECT: usize = 16;
-/// Blocks of 32 columns in a panel: 24 KiB unpacked, of which at most 20 are used.
-const PANEL: usize = 32;
-/// Rows of activations whose panel should stay in the second cache: 2 KiB each.
+/// Blocks of 32 columns in a panel: 12 KiB unpacked, which stay in the first cache beside the
+/// activations that they meet.
+const PANEL: usize = 16;
+/// Rows of activations that are worked on together, and how many blocks of so many: 256 KiB, which
+/// stay in the second cache.
 const RESIDENT: usize = 128;
+const SLAB: usize = 32;
 /// Columns of a panel of floats: 16 KiB.
 const FLOAT_PANEL: usize = 256;
 /// Tiles of floats worked on together when there are at most [`FLOAT_FEW`] rows of activations:
@@ -40,16 +41,18 @@ const AHEAD: usize = 3 * 1024;
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Unpacked {
-    /// `[group][row][column of the group]`, unsigned; with AVX2 signed where [`is_signed`].
-    q: [u8; 8 * 64],
+    /// `[group][row][column of the group]`, unsigned. With AVX2, where [`is_signed`]: the lower 4
+    /// bits, then the upper ones.
+    q: [u8; 16 * 64],
     scale: [f32; TILE],
     min: [f32; TILE],
-    /// Where [`has_halves`]: their integer scales, in the form the variant multiplies with.
-    halves: [[i32; TILE]; 2],
+    /// Where [`has_halves`]: their integer scales, in the form the variant multiplies with; and with
+    /// AVX2 what is multiplied with their sums.
+    halves: [[i32; TILE]; 3],
 }
 
 impl Unpacked {
-    const ZERO: Self = Self { q: [0; 512], scale: [0.0; TILE], min: [0.0; TILE], halves: [[0; TILE]; 2] };
+    const ZERO: Self = Self { q: [0; 1024], scale: [0.0; TILE], min: [0.0; TILE], halves: [[0; TILE]; 3] };
 }
 
 /// Accumulators of one tile for `C` rows of activations.
@@ -63,6 +66,9 @@ type Bunches<'a> = [&'a [ActBlock]; COLUMNS / BUNCH];
 /// # Safety
 /// Each function may be called only where the CPU has the variant's instructions.
 trait Variant {
+    /// Rows of activations up to which weights are not unpacked to memory.
+    const DIRECT: usize;
+
     /// Adds a whole packed tile times `C` rows of activations.
     unsafe fn direct<const L: u8, const C: usize>(tile: &[u8], x: &Bunches<'_>, sums: &mut Sums<C>);
 
@@ -164,7 +170,7 @@ unsafe fn matmul_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Ran
             return float_tiles::<V>(weights, acts, tiles, out);
         }
         with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], L => {
-            if acts.rows <= DIRECT {
+            if acts.rows <= V::DIRECT {
                 direct_tiles::<V, L>(weights, acts, tiles, out);
             } else {
                 panel_tiles::<V, L>(weights, acts, tiles, out);
@@ -214,26 +220,34 @@ unsafe fn panel_tiles<V: Variant, const L: u8>(
     out: &Output<'_>,
 ) {
     let blocks = acts.row_blocks();
+    let fit = RESIDENT * SLAB / acts.rows.min(RESIDENT);
+    // Slabs of about the same width.
+    let slab = blocks.div_ceil(blocks.div_ceil(fit));
     let mut panel = [Unpacked::ZERO; PANEL];
+    let mut sums = [[0.0; TILE]; RESIDENT];
     for rows in (0..acts.rows).step_by(RESIDENT) {
         let rows = rows..acts.rows.min(rows + RESIDENT);
-        for from in (0..blocks).step_by(PANEL) {
-            let w = &mut panel[..PANEL.min(blocks - from)];
+        let sums = &mut sums[..rows.len()];
+        for from in (0..blocks).step_by(slab) {
+            let slab = from..blocks.min(from + slab);
             for tile in tiles.clone() {
-                // SAFETY: handed on.
-                unsafe { V::unpack::<L>(weights.tile(tile), from, w) };
-                for row in rows.clone().step_by(COLUMNS) {
-                    let x = bunches(acts, row, from);
-                    with_columns!(COLUMNS.min(rows.end - row), C => {
-                        let mut sums = [[0.0; TILE]; C];
-                        if from > 0 {
-                            load(out, tile, row, &mut sums);
-                        }
-                        // SAFETY: handed on.
-                        unsafe { V::panel::<L, C>(w, &x, &mut sums) };
-                        store(out, tile, row, &sums);
-                    });
+                match from {
+                    0 => sums.fill([0.0; TILE]),
+                    _ => load(out, tile, rows.start, sums),
                 }
+                for from in slab.clone().step_by(PANEL) {
+                    let w = &mut panel[..PANEL.min(slab.end - from)];
+                    // SAFETY: handed on.
+                    unsafe { V::unpack::<L>(weights.tile(tile), from, w) };
+                    for (row, sums) in rows.clone().step_by(COLUMNS).zip(sums.chunks_mut(COLUMNS)) {
+                        let x = bunches(acts, row, from);
+                        with_columns!(sums.len(), C => {
+                            // SAFETY: handed on.
+                            unsafe { V::panel::<L, C>(w, &x, &mut sums.as_chunks_mut::<C>().0[0]) };
+                        });
+                    }
+                }
+                store(out, tile, rows.start, sums);
             }
         }
     }
@@ -328,7 +342,7 @@ fn as_bytes(floats: &[[f32; TILE]]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
 }
 
-fn load<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &mut Sums<C>) {
+fn load(out: &Output<'_>, tile: usize, row: usize, sums: &mut [[f32; TILE]]) {
     for (c, sums) in sums.iter_mut().enumerate() {
         // SAFETY: a tile is given to one thread, which holds this slice alone.
         let out = unsafe { out.tile(tile, row + c) };
@@ -340,7 +354,7 @@ fn load<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &mut Su
     }
 }
 
-fn store<const C: usize>(out: &Output<'_>, tile: usize, row: usize, sums: &Sums<C>) {
+fn store(out: &Output<'_>, tile: usize, row: usize, sums: &[[f32; TILE]]) {
     for (c, sums) in sums.iter().enumerate() {
         // SAFETY: a tile is given to one thread, which holds this slice alone.
         let out = unsafe { out.tile(tile, row + c) };
