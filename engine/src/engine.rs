@@ -33,7 +33,8 @@ pub struct EngineOptions {
     /// `None`: the model's context, at most [`KV_TOKENS_DEFAULT`]. Memory is taken as it is used,
     /// and kept for what has been computed in case that a prompt begins with it again.
     pub kv_tokens_max: Option<u32>,
-    /// Most sequences computed at once; at least 1.
+    /// Most sequences computed at once; at least 1. In models with a [state](Model::has_state) each of
+    /// them takes memory of a fixed size, some 20 to 80 MB in published ones.
     pub sequences_max: u32,
     /// Most prompt tokens computed in one step; at least 1. More is a little faster, and lets
     /// sequences that decode, and callers that leave, wait longer.
