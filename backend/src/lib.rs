@@ -112,6 +112,9 @@ pub struct EmbedAbility {
     pub dimensions_default: u32,
     /// Most tokens of one text.
     pub text_tokens_max: u32,
+    /// Whether a question has another vector than the same words in a document: `text_type` and
+    /// `instruct` count.
+    pub tells_questions: bool,
 }
 
 /// For whom a call is answered.

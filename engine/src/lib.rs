@@ -48,7 +48,7 @@ pub use engine::{Engine, EngineOptions, KV_TOKENS_DEFAULT};
 pub use error::Error;
 pub use event::{Event, FinishReason, Sink, Timings, TokenLogprob};
 pub use grammar::{Grammar, GrammarError};
-pub use model::{LoadOptions, Model, ModelInfo, Roofline, TokenCost, load_tokenizer};
+pub use model::{LoadOptions, Model, ModelInfo, Pooling, Roofline, TokenCost, load_tokenizer};
 pub use probe::{PROBE_TEXTS_MAX, Probe, ProbeReply};
 pub use qwenda_kernels::{Isa, Precision};
 pub use request::{LOGPROBS_MAX, Owner, Priority, Reasoning, Request, Sampling, Stop, SubmitError};

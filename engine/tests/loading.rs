@@ -6,7 +6,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{Completion, ModelFile, greedy, on_threads, prompt, run};
-use qwenda_engine::{Engine, EngineOptions, Error, LoadOptions, Model, load_tokenizer};
+use qwenda_engine::{Engine, EngineOptions, Error, LoadOptions, Model, Pooling, load_tokenizer};
 use qwenda_gguf::TensorType;
 use qwenda_testkit::{TinyModel, tiny_model::Parts};
 
@@ -57,6 +57,37 @@ fn what_a_file_may_not_be_is_refused_by_name() {
         ("rope base", |p| p.set("qwen2.rope.freq_base", -1.0f32), &["qwen2.rope.freq_base"]),
         ("rope scaling", |p| p.set("qwen2.rope.scaling.type", "magic"), &["qwen2.rope.scaling.type", "`magic`"]),
         ("yarn without a factor", |p| p.set("qwen2.rope.scaling.type", "yarn"), &["qwen2.rope.scaling.factor"]),
+        (
+            "a factor of no number",
+            |p| {
+                p.set("qwen2.rope.scaling.type", "yarn");
+                p.set("qwen2.rope.scaling.factor", f32::NAN);
+            },
+            &["qwen2.rope.scaling.factor", "NaN"],
+        ),
+        (
+            "half a pair of dimensions turned",
+            |p| p.set("qwen2.rope.dimension_count", 9u32),
+            &["`qwen2.rope.dimension_count` is 9", "even"],
+        ),
+        (
+            "frequencies of its own",
+            |p| {
+                let mut tensor = p.tensor("output_norm.weight").clone();
+                tensor.name = "rope_freqs.weight".to_owned();
+                p.tensors.push(tensor);
+            },
+            &["`rope_freqs.weight`", "absent"],
+        ),
+        ("attention to what follows", |p| p.set("qwen2.attention.causal", false), &["qwen2.attention.causal", "true"]),
+        (
+            "means of all tokens",
+            |p| p.set("qwen2.pooling_type", 1u32),
+            &["`qwen2.pooling_type` is 1 (mean)", "last token"],
+        ),
+        ("the first token's vector", |p| p.set("qwen2.pooling_type", 2u32), &["qwen2.pooling_type", "first token"]),
+        ("a pooling there is not", |p| p.set("qwen2.pooling_type", 9u32), &["`qwen2.pooling_type` is 9"]),
+        ("a number for a flag", |p| p.set("tokenizer.ggml.add_eos_token", 1u32), &["tokenizer.ggml.add_eos_token"]),
         ("another tokenizer", |p| p.set("tokenizer.ggml.model", "llama"), &["tokenizer.ggml.model", "`llama`"]),
         ("another pre-tokenizer", |p| p.set("tokenizer.ggml.pre", "gpt-2"), &["tokenizer.ggml.pre", "`gpt-2`"]),
         ("no vocabulary", |p| drop(p.remove("tokenizer.ggml.tokens")), &["tokenizer.ggml.tokens"]),
@@ -140,6 +171,50 @@ fn a_model_without_an_output_matrix_uses_its_embeddings() {
     parts.tensors.push(output);
     let copied = run(&ModelFile::parts(parts).engine(1, EngineOptions::default()), greedy(&prompt(1, 20), 20));
     assert_eq!(tied, copied);
+}
+
+#[test]
+fn a_factor_without_a_kind_of_scaling_is_linear() {
+    let said = |entries: &[(&str, qwenda_gguf::Value)]| {
+        let mut parts = TinyModel::qwen2().parts();
+        entries.iter().for_each(|(key, value)| parts.set(&format!("qwen2.rope.{key}"), value.clone()));
+        run(&ModelFile::parts(parts).engine(1, EngineOptions::default()), greedy(&prompt(1, 40), 20))
+    };
+    let linear = said(&[("scaling.type", "linear".into()), ("scaling.factor", 4.0f32.into())]);
+    assert_eq!(said(&[("scaling.factor", 4.0f32.into())]), linear);
+    assert_eq!(said(&[("scale_linear", 4.0f32.into())]), linear);
+    assert_ne!(said(&[("scaling.type", "none".into()), ("scaling.factor", 4.0f32.into())]), linear);
+    // The context is what the training had where the file does not say otherwise.
+    let yarn: [(&str, qwenda_gguf::Value); 2] = [("scaling.type", "yarn".into()), ("scaling.factor", 4.0f32.into())];
+    let whole = ("scaling.original_context_length", 512u32.into());
+    assert_eq!(said(&yarn), said(&[yarn.as_slice(), &[whole]].concat()));
+}
+
+/// A reranker's file: rows of yes and no, and no output matrix.
+fn reranker(labels: [&str; 2]) -> Parts {
+    let mut parts = TinyModel::qwen3().parts();
+    parts.set("qwen3.pooling_type", 4u32);
+    parts.set("qwen3.classifier.output_labels", labels.into_iter().collect::<qwenda_gguf::Array>());
+    let rows: Vec<u8> = (0..128).flat_map(|i| (if i < 64 { 0.5f32 } else { -0.25 }).to_le_bytes()).collect();
+    let (name, dims) = ("cls.output.weight".to_owned(), vec![64, 2]);
+    parts.tensors.push(qwenda_testkit::tiny_model::Tensor { name, dims, kind: TensorType::F32, bytes: rows });
+    parts
+}
+
+#[test]
+fn a_rerankers_classifier_judges_by_its_labels() {
+    let load = |labels| Model::load(&ModelFile::parts(reranker(labels)).path, &on_threads(1)).unwrap();
+    let hidden = [1.0; 64];
+    assert_eq!(load(["yes", "no"]).judge(&hidden), Some([32.0, -16.0]));
+    assert_eq!(load(["no", "yes"]).judge(&hidden), Some([-16.0, 32.0]));
+    let model = load(["yes", "no"]);
+    assert_eq!((model.info().pooling, model.info().generates), (Some(Pooling::Rank), false));
+    assert!(load_error(reranker(["good", "bad"])).to_string().contains("qwen3.classifier.output_labels"));
+    let mut wide = reranker(["yes", "no"]);
+    wide.reshape("cls.output.weight", &[64, 3], TensorType::F32);
+    assert!(load_error(wide).to_string().contains("cls.output.weight"));
+    let plain = Model::load(&ModelFile::tiny(&TinyModel::qwen3()).path, &on_threads(1)).unwrap();
+    assert_eq!((plain.judge(&hidden), plain.info().pooling, plain.info().generates), (None, None, true));
 }
 
 /// Loads with a cache and says something.

@@ -28,6 +28,7 @@ fn models() -> Vec<(&'static str, TinyModel, &'static str)> {
         ("qwen2 Q4_K", TinyModel::qwen2().quantized(TensorType::Q4_K), include_str!("golden/tiny-qwen2-q4_k.json")),
         ("qwen3 F32", TinyModel::qwen3(), include_str!("golden/tiny-qwen3-f32.json")),
         ("qwen3 Q8_0", TinyModel::qwen3().quantized(TensorType::Q8_0), include_str!("golden/tiny-qwen3-q8_0.json")),
+        ("qwen3 F32 with YaRN", TinyModel::qwen3_yarn(), include_str!("golden/tiny-qwen3-yarn-f32.json")),
         ("qwen2moe F32", TinyModel::qwen2moe(), include_str!("golden/tiny-qwen2moe-f32.json")),
         ("qwen3moe F32", TinyModel::qwen3moe(), include_str!("golden/tiny-qwen3moe-f32.json")),
         (

@@ -23,7 +23,7 @@ const KINDS: [(&str, TensorType); 15] = [
     ("iq4_xs", TensorType::IQ4_XS),
 ];
 
-const MODELS: &str = "qwen2, qwen2moe, qwen3, qwen3moe, qwen3next, qwen35, qwen35moe";
+const MODELS: &str = "qwen2, qwen2moe, qwen3, qwen3moe, qwen3-yarn, qwen3next, qwen35, qwen35moe";
 
 #[expect(clippy::print_stderr, reason = "this is a command")]
 fn main() -> ExitCode {
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         "qwen2moe" => TinyModel::qwen2moe(),
         "qwen3" => TinyModel::qwen3(),
         "qwen3moe" => TinyModel::qwen3moe(),
+        "qwen3-yarn" => TinyModel::qwen3_yarn(),
         "qwen3next" => TinyModel::qwen3next(),
         "qwen35" => TinyModel::qwen35(),
         "qwen35moe" => TinyModel::qwen35moe(),

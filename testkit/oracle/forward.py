@@ -16,6 +16,8 @@ import sys
 import numpy as np
 from layouts import BLOCKS, dequantise
 
+import yarn
+
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
 
@@ -74,10 +76,11 @@ def norm(x, weight, epsilon):
     return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + epsilon) * weight
 
 
-def rotate(x, base, dims):
+def rotate(x, base, dims, scaling):
     """Turns the pair (i, i + dims / 2) of every head by its position's angle; what is beyond `dims` stays."""
-    angles = np.arange(len(x))[:, None] * base ** (-np.arange(0, dims, 2) / dims)
-    cos, sin = np.cos(angles)[:, None, :], np.sin(angles)[:, None, :]
+    frequencies, magnitude = yarn.frequencies(dims, base, **scaling)
+    angles = np.arange(len(x))[:, None] * frequencies
+    cos, sin = magnitude * np.cos(angles)[:, None, :], magnitude * np.sin(angles)[:, None, :]
     a, b, rest = x[..., : dims // 2], x[..., dims // 2 : dims], x[..., dims:]
     return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], axis=-1)
 
@@ -181,7 +184,10 @@ def attention(h, name, get, part, epsilon, hybrid):
     if name.startswith("qwen3"):
         q, k = norm(q, part("attn_q_norm.weight"), epsilon), norm(k, part("attn_k_norm.weight"), epsilon)
     base, dims = get("rope.freq_base"), get("rope.dimension_count", head_dim)
-    attended = attend(rotate(q, base, dims), rotate(k, base, dims), v)
+    scaling = {}
+    if get("rope.scaling.type", None) == "yarn":
+        scaling = {"factor": get("rope.scaling.factor"), "original": get("rope.scaling.original_context_length")}
+    attended = attend(rotate(q, base, dims, scaling), rotate(k, base, dims, scaling), v)
     if hybrid:
         attended = attended * sigmoid(gate)
     return attended @ part("attn_output.weight").T

@@ -189,7 +189,7 @@ impl Scripted {
             abilities: Abilities {
                 chat: true,
                 infill: true,
-                embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 64 }),
+                embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 64, tells_questions: false }),
                 rerank: true,
                 ..Abilities::default()
             },

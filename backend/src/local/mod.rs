@@ -201,10 +201,10 @@ impl Loaded {
         let context = options.context_tokens_max.map_or(most, |limit| limit.clamp(2, most));
         let (tokenizer, thinks) = (engine.tokenizer(), template.thinking());
         let abilities = Abilities {
-            chat: true,
-            infill: Markers::of(tokenizer).is_some(),
-            embed: embed::ability(tokenizer, thinks, engine.info().embedding_dim, context),
-            rerank: rerank::able(tokenizer, thinks, context),
+            chat: engine.info().generates,
+            infill: engine.info().generates && Markers::of(tokenizer).is_some(),
+            embed: embed::ability(engine.info(), tokenizer, thinks, context),
+            rerank: rerank::able(engine.info(), tokenizer, thinks, context),
             ..Abilities::default()
         };
         // Since when it is here is the file's own time: a restart does not change it.

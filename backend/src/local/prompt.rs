@@ -45,11 +45,20 @@ pub(super) fn prompt(model: &Loaded, request: &ChatRequest, thinking: bool) -> R
     let shown = tools::shown(request);
     let tools = (!shown.is_empty()).then_some(&*shown);
     let text = model.template.render(&messages, tools, true, &extra).map_err(unrenderable)?;
-    let mut ids = tokenizer.encode(&text, Specials::Parse);
+    let mut ids = begin(model, tokenizer.encode(&text, Specials::Parse));
     if let Some(begun) = begun.as_ref().and_then(|message| message.get("content")).and_then(Value::as_str) {
         ids.extend(tokenizer.encode(begun, Specials::Parse));
     }
     Ok(Prompt { ids, reasoning_begun: think::begun(&text) })
+}
+
+/// Puts the beginning-of-text token first where every text of the model has one. Most templates write it.
+pub(super) fn begin(model: &Loaded, mut ids: Vec<u32>) -> Vec<u32> {
+    let bos = model.engine.tokenizer().bos().filter(|_| model.engine.info().adds_bos);
+    if bos.is_some_and(|bos| ids.first() != Some(&bos)) {
+        ids.splice(0..0, bos);
+    }
+    ids
 }
 
 /// A conversation that the model's own template does not take is the caller's to change.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use qwenda_engine::Probe;
+use qwenda_engine::{ModelInfo, Pooling, Probe};
 use qwenda_tokenizer::{Specials, Tokenizer};
 use qwenda_types::{
     error::{Code, Invalid},
@@ -34,9 +34,16 @@ const DOCUMENT: &str = "<Document>:";
 /// The words that the score compares, as the first token spells them.
 const ANSWERS: [&str; 4] = ["yes", "Yes", "no", "No"];
 
-/// Whether the context has room for questions and documents.
-pub(super) fn able(tokenizer: &Tokenizer, thinks: bool, context: u32) -> bool {
-    Form::of(tokenizer, thinks, context, INSTRUCT_DEFAULT).is_some()
+/// Whether the model is not for something else, and the context has room for questions and documents.
+pub(super) fn able(info: &ModelInfo, tokenizer: &Tokenizer, thinks: bool, context: u32) -> bool {
+    info.pooling != Some(Pooling::Last)
+        && Form::of(tokenizer, reasoned(info, thinks), context, INSTRUCT_DEFAULT).is_some()
+}
+
+/// Whether the answer begins behind an empty reasoning: rerankers were trained so, whatever template
+/// their files bring.
+fn reasoned(info: &ModelInfo, thinks: bool) -> bool {
+    thinks || info.pooling == Some(Pooling::Rank)
 }
 
 /// Says how relevant documents are to a question.
@@ -44,6 +51,15 @@ pub(super) async fn rerank(model: Arc<Loaded>, call: RerankCall) -> Result<Ranke
     let RerankCall { request, whose, .. } = call;
     let reading = Arc::clone(&model);
     let (prompts, tokens) = blocking(move || read(&reading, &request)).await??;
+    // A classifier of the model's own has the same two rows as the output matrix, and may be all there is.
+    if model.engine.model().judges() {
+        let found = probe(&model, prompts, Probe::Hidden, &whose).await?;
+        let logits = found.iter().filter_map(|hidden| model.engine.model().judge(hidden));
+        return Ok(Ranked {
+            scores: logits.map(|[yes, no]| (1.0 + f64::from(no - yes).exp()).recip()).collect(),
+            tokens,
+        });
+    }
     let tokenizer = model.engine.tokenizer();
     let answers = ANSWERS.map(|word| tokenizer.encode(word, Specials::Plain)[0]).to_vec();
     let logits = probe(&model, prompts, Probe::Logits(answers), &whose).await?;
@@ -88,7 +104,8 @@ fn read(model: &Loaded, request: &RerankRequest) -> Result<(Vec<Vec<u32>>, u32),
     let plain = |text: &str| tokenizer.encode(text, Specials::Plain);
     let instruct = request.instruct.as_deref().filter(|text| !text.is_empty()).unwrap_or(INSTRUCT_DEFAULT);
     let context = model.card.context_tokens_max;
-    let Some(form) = Form::of(tokenizer, model.template.thinking(), context, instruct) else {
+    let thinks = reasoned(model.engine.info(), model.template.thinking());
+    let Some(form) = Form::of(tokenizer, thinks, context, instruct) else {
         let message = format!("the model {} has no room for documents in its {context} tokens", model.card.id);
         return Err(BackendError::Unsupported { field: "instruct".to_owned(), message });
     };

@@ -52,6 +52,7 @@ pub struct ChatTemplate {
     bos: String,
     eos: String,
     thinking: bool,
+    unasked: bool,
 }
 
 impl ChatTemplate {
@@ -67,13 +68,21 @@ impl ChatTemplate {
         // jinja2 reads every line end as a newline.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let thinking = source.contains("enable_thinking");
+        // DeepSeek's distillates. The templates of other models that cut reasoning out of a history say
+        // nothing of whether there will be more.
+        let unasked = source.contains("</think>") && source.contains("<｜Assistant｜>");
         let environment = bounded::run(|| environment(source).map_err(TemplateError::of))?;
-        Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned(), thinking })
+        Ok(Self { environment, bos: bos.to_owned(), eos: eos.to_owned(), thinking, unasked })
     }
 
     /// Whether the template asks for `enable_thinking`, so that a caller may turn thinking off.
     pub fn thinking(&self) -> bool {
         self.thinking
+    }
+
+    /// Whether it is the template of a model that reasons of its own accord.
+    pub(crate) fn reasons_unasked(&self) -> bool {
+        self.unasked
     }
 
     /// The text of the prompt.

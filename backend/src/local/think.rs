@@ -15,10 +15,13 @@ const END: &str = "</think>";
 const FORCED: &str = "\n</think>\n\n";
 
 /// What a model's template lets a caller choose. Some leave no choice and begin the reasoning
-/// themselves.
+/// themselves, or know that the model will.
 pub(super) fn ability(template: &ChatTemplate) -> Thinking {
     if template.thinking() {
         return Thinking::Optional { default: true };
+    }
+    if template.reasons_unasked() {
+        return Thinking::Always;
     }
     let asked = [json!({"role": "user", "content": "?"})];
     match template.render(&asked, None, true, &Map::new()) {

@@ -5,7 +5,7 @@ use qwenda_backend::{
     Backend, BackendError, ChatCall, ChatEvent, ChatStream, CompletionCall, Counts, Timings, TokenLogprob, Whose,
     local::{Local, LocalModel, LocalOptions},
 };
-use qwenda_testkit::TinyModel;
+use qwenda_testkit::{TinyModel, tiny_model::Parts};
 use qwenda_types::{
     chat::{FinishReason, Strictness},
     completions::CompletionRequest,
@@ -26,9 +26,14 @@ impl Tiny {
     }
 
     pub(crate) fn of(model: &TinyModel, options: LocalOptions) -> Self {
+        Self::parts(model.parts(), options)
+    }
+
+    /// A model whose file was changed.
+    pub(crate) fn parts(parts: Parts, options: LocalOptions) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("tiny.gguf");
-        model.write(&path).expect("the model is written");
+        std::fs::write(&path, parts.bytes()).expect("the model is written");
         let local = Local::open(vec![LocalModel { name: "tiny".into(), path }], options).expect("the model opens");
         Self { folder, local }
     }

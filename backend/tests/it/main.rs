@@ -4,6 +4,8 @@ mod answers;
 mod asking;
 mod calls;
 mod completions;
+mod distilled;
+mod embedders;
 mod embeddings;
 mod forms;
 mod inspect;

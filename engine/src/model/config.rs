@@ -10,6 +10,15 @@ use qwenda_kernels::RopeScaling;
 use crate::Error;
 pub(crate) use hybrid::Hybrid;
 
+/// How a model that is not for chat sums a text up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The vector of the last position is the text's: an embedding model.
+    Last,
+    /// As [`Self::Last`], and a classifier judges it: a reranker.
+    Rank,
+}
+
 /// A kind of model with a forward pass of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
@@ -69,6 +78,7 @@ pub(crate) struct Config {
     pub(crate) rope_dims: usize,
     /// Where not every layer attends.
     pub(crate) hybrid: Option<Hybrid>,
+    pub(crate) pooling: Option<Pooling>,
 }
 
 /// The numbers of a mixture of experts.
@@ -122,6 +132,7 @@ impl Config {
         let kv_heads = keys.size_or("attention.head_count_kv", 1..=1024, heads)?;
         let head_dim = keys.size_or("attention.key_length", 2..=512, hidden / heads)?;
         let value_dim = keys.size_or("attention.value_length", 2..=512, head_dim)?;
+        let context = keys.number("context_length", 2..=1 << 24)?;
         let mut config = Self {
             architecture,
             layers,
@@ -131,12 +142,13 @@ impl Config {
             heads,
             kv_heads,
             head_dim,
-            context: keys.number("context_length", 2..=1 << 24)?,
+            context,
             rms_eps: keys.float("attention.layer_norm_rms_epsilon", 1e-12, 1e-1)?,
             rope_base: keys.float_or("rope.freq_base", 1.0, 1e12, 10_000.0)?,
-            rope_scaling: keys.rope_scaling()?,
+            rope_scaling: keys.rope_scaling(context)?,
             rope_dims: head_dim,
             hybrid: keys.hybrid(architecture, blocks, layers)?,
+            pooling: keys.pooling()?,
         };
         let expert_ffn = config.experts.as_ref().map_or(0, |experts| experts.ffn);
         for (key, size) in [("embedding_length", hidden), (ffn_key, ffn), ("expert_feed_forward_length", expert_ffn)] {
@@ -164,6 +176,8 @@ impl Config {
         if config.hybrid.is_some() {
             keys.rope_sections(config.rope_dims)?;
         }
+        let causal = keys.flag("attention.causal")?.unwrap_or(true);
+        keys.must(causal, "attention.causal", causal, format_args!("true: a token attends those before it"))?;
         Ok(config)
     }
 
@@ -229,6 +243,25 @@ impl Keys<'_> {
         }
     }
 
+    /// Means of all positions, and vectors of the first, which attends nothing but itself, are not made here.
+    fn pooling(&self) -> Result<Option<Pooling>, Error> {
+        const KEY: &str = "pooling_type";
+        match self.size_or(KEY, 0..=u32::MAX, 0)? {
+            0 => Ok(None),
+            3 => Ok(Some(Pooling::Last)),
+            4 => Ok(Some(Pooling::Rank)),
+            other => {
+                let name = [(1, " (mean)"), (2, " (first token)")].into_iter().find(|(number, _)| *number == other);
+                let found = format!("{other}{}", name.map_or("", |(_, name)| name));
+                Err(Error::Config {
+                    key: self.key(KEY),
+                    found,
+                    expected: "0 (none), 3 (last token) or 4 (rank)".to_owned(),
+                })
+            }
+        }
+    }
+
     /// `normalised` is what the architecture does where the file does not say.
     fn experts(&self, normalised: bool, shared: bool) -> Result<ExpertsConfig, Error> {
         let count = self.size("expert_count", 1..=EXPERTS_MAX)?;
@@ -264,14 +297,23 @@ impl Keys<'_> {
         self.file.opt_str(&self.key(key)).map_err(|e| self.in_file(e))
     }
 
-    fn rope_scaling(&self) -> Result<RopeScaling, Error> {
-        let factor = || Ok::<_, Error>(f64::from(self.float("rope.scaling.factor", 1.0, 1024.0)?));
+    fn rope_scaling(&self, context: u32) -> Result<RopeScaling, Error> {
+        let factor = |key| Ok::<_, Error>(f64::from(self.float(key, 1.0, 1024.0)?));
+        let has = |key| self.file.get(&self.key(key)).is_some();
+        const FACTOR: &str = "rope.scaling.factor";
+        // The key before there were several ways of scaling.
+        const FACTOR_ONCE: &str = "rope.scale_linear";
         match self.text("rope.scaling.type")? {
+            None if has(FACTOR) => Ok(RopeScaling::Linear { factor: factor(FACTOR)? }),
+            None if has(FACTOR_ONCE) => Ok(RopeScaling::Linear { factor: factor(FACTOR_ONCE)? }),
             None | Some("none") => Ok(RopeScaling::None),
-            Some("linear") => Ok(RopeScaling::Linear { factor: factor()? }),
+            Some("linear") => Ok(RopeScaling::Linear { factor: factor(FACTOR)? }),
             Some("yarn") => Ok(RopeScaling::Yarn {
-                factor: factor()?,
-                original_context: self.number("rope.scaling.original_context_length", 1..=1 << 24)?,
+                factor: factor(FACTOR)?,
+                original_context: match has("rope.scaling.original_context_length") {
+                    true => self.number("rope.scaling.original_context_length", 1..=1 << 24)?,
+                    false => context,
+                },
                 attention_factor: f64::from(self.float_or("rope.scaling.attn_factor", 0.01, 100.0, 1.0)?),
                 beta_fast: f64::from(self.float_or("rope.scaling.yarn_beta_fast", 0.01, 1024.0, 32.0)?),
                 beta_slow: f64::from(self.float_or("rope.scaling.yarn_beta_slow", 0.01, 1024.0, 1.0)?),

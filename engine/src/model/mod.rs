@@ -3,6 +3,7 @@
 //! Read `layers` for the parts and `qwen2` for how they go together. What runs sequences through a
 //! model is [`crate::Engine`].
 
+mod classifier;
 mod config;
 mod cost;
 mod delta;
@@ -31,6 +32,8 @@ use crate::{
     Error, GrammarError,
     grammar::{self, Vocabulary},
 };
+use classifier::Classifier;
+pub use config::Pooling;
 use config::{Architecture, Config};
 pub use cost::{Roofline, TokenCost};
 use layers::{Batch, Pass, Products, Scratch, Stores};
@@ -87,6 +90,15 @@ pub struct ModelInfo {
     pub bos_text: Option<String>,
     /// The text of the file's end-of-text token, for the template.
     pub eos_text: Option<String>,
+    /// How it sums texts up, if that is what it was made for.
+    pub pooling: Option<Pooling>,
+    /// Whether the beginning-of-text token stands before every text.
+    pub adds_bos: bool,
+    /// Whether the end-of-text token stands behind every text, if the file says.
+    pub adds_eos: Option<bool>,
+    /// Whether the file has all that it takes to generate text. A reranker may come with nothing but
+    /// its classifier in place of the output matrix.
+    pub generates: bool,
 }
 
 /// A loaded model.
@@ -102,6 +114,7 @@ pub struct Model {
     network: Network,
     output_norm: Vec<f32>,
     output: Linear,
+    classifier: Option<Classifier>,
     weights: Weights,
     /// Rows of the output matrix that are no tokens.
     unused: Vec<Range<u32>>,
@@ -155,6 +168,14 @@ impl Model {
         // Without an output matrix of its own, a model uses its embedding table ("tied").
         let output = if tensors.has("output.weight") { "output.weight" } else { "token_embd.weight" };
         let output = tensors.matrix(output, vocab, config.hidden)?;
+        let classifier = Classifier::load(&tensors, &file, path, &config)?;
+        if tensors.has("rope_freqs.weight") {
+            return Err(Error::Config {
+                key: "rope_freqs.weight".to_owned(),
+                found: "a tensor of the file".to_owned(),
+                expected: format!("absent: {} has no frequencies of its own", config.architecture.name()),
+            });
+        }
         let weights = Weights::open(tensors, path, options.cache_dir.as_deref(), &compute);
         let rope =
             Rope::new(config.rope_dims, f64::from(config.rope_base), config.rope_scaling, info.context_tokens_max)
@@ -172,6 +193,7 @@ impl Model {
             network,
             output_norm,
             output,
+            classifier,
             weights,
             vocabulary: OnceLock::new(),
         })
@@ -199,6 +221,22 @@ impl Model {
     #[must_use]
     pub fn threads(&self) -> NonZeroUsize {
         self.compute.threads()
+    }
+
+    /// Whether the file has a reranker's own classifier, for [`Self::judge`].
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        self.classifier.is_some()
+    }
+
+    /// How a reranker's own classifier judges a text of which [`Probe::Hidden`](crate::Probe::Hidden)
+    /// found `hidden`: logits of yes and no. `None` if the file has no classifier.
+    ///
+    /// # Panics
+    /// If `hidden` is not as long as the model's vectors.
+    #[must_use]
+    pub fn judge(&self, hidden: &[f32]) -> Option<[f32; 2]> {
+        self.classifier.as_ref().map(|classifier| classifier.judge(hidden))
     }
 
     pub(crate) fn unused(&self) -> &[Range<u32>] {
@@ -306,6 +344,7 @@ fn compute(options: &LoadOptions) -> Result<Compute, Error> {
 
 fn info(file: &Gguf, path: &Path, config: &Config, tokenizer: &Tokenizer) -> Result<ModelInfo, Error> {
     let text = |key| file.opt_str(key).map_err(|source| Error::File { path: path.to_owned(), source });
+    let flag = |key| file.opt_bool(key).map_err(|source| Error::File { path: path.to_owned(), source });
     let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let spelled = |id: Option<u32>| id.map(|id| tokenizer.decode(&[id]));
     let vocab = u32::try_from(tokenizer.len()).expect("ids are 32 bits wide");
@@ -321,5 +360,9 @@ fn info(file: &Gguf, path: &Path, config: &Config, tokenizer: &Tokenizer) -> Res
         chat_template: text("tokenizer.chat_template")?.map(str::to_owned),
         bos_text: spelled(tokenizer.bos()),
         eos_text: spelled(tokenizer.eos()),
+        pooling: config.pooling,
+        adds_bos: flag("tokenizer.ggml.add_bos_token")?.unwrap_or(false),
+        adds_eos: flag("tokenizer.ggml.add_eos_token")?,
+        generates: file.tensor("output.weight").is_some() || file.tensor(classifier::TENSOR).is_none(),
     })
 }

@@ -103,6 +103,14 @@ impl<'a> Tensors<'a> {
         Ok(values)
     }
 
+    /// A small matrix of `rows` outputs, exact: `[rows, cols]`.
+    pub(crate) fn table(&self, name: &str, rows: usize, cols: usize) -> Result<Vec<f32>, Error> {
+        let (tensor, layout) = self.find(name, &[cols, rows])?;
+        let mut values = vec![0.0; rows * cols];
+        dequantize(layout, self.file.data(tensor), &mut values);
+        Ok(values)
+    }
+
     /// The embedding table of `rows` tokens.
     pub(crate) fn embedding(&self, name: &str, rows: usize, cols: usize) -> Result<Embedding, Error> {
         let (tensor, layout) = self.find(name, &[cols, rows])?;

@@ -56,13 +56,15 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
     Ok(Vectors { model: named.asked, vectors, tokens: tokens.into(), ignored })
 }
 
-/// Fields that change nothing: the models here make the same vectors of a question as of a document.
+/// Fields that change nothing: most models here make the same vectors of a question as of a document.
 fn without_effect(request: &EmbeddingRequest, named: &Named) -> Vec<String> {
     if named.card.abilities.forwards {
         return Vec::new();
     }
-    let query = (request.text_type == Some(TextType::Query)).then(|| "text_type".to_owned());
-    let instruct = request.instruct.is_some().then(|| "instruct".to_owned());
+    let tells = named.card.abilities.embed.is_some_and(|ability| ability.tells_questions);
+    let asks = request.text_type == Some(TextType::Query);
+    let query = (asks && !tells).then(|| "text_type".to_owned());
+    let instruct = (request.instruct.is_some() && !(asks && tells)).then(|| "instruct".to_owned());
     query.into_iter().chain(instruct).chain(support::without_effect(&request.rest)).collect()
 }
 

@@ -145,13 +145,21 @@ fn find_in(config: &ServeConfig, models: &[ModelCard], asked: &str, task: Task) 
         if !fits {
             return Err(Missing::Cannot);
         }
-        if let Some(card) = models.iter().find(|card| kind.can(&card.abilities)) {
+        if let Some(card) = behind(models, kind) {
             return Ok(named(card.clone(), Some(cloud)));
         }
     }
     let listed = cards(config, models);
     let names: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).collect();
     Err(Missing::Unknown { near: near(asked, &names).into_iter().map(str::to_owned).collect() })
+}
+
+/// Who stands in for the cloud's models of a kind: the first that can, but one that was made to embed
+/// makes vectors before others and chats after them.
+fn behind(models: &[ModelCard], kind: Task) -> Option<&ModelCard> {
+    let can = || models.iter().filter(|card| kind.can(&card.abilities));
+    let embeds = |card: &&ModelCard| card.abilities.embed.is_some_and(|ability| ability.tells_questions);
+    can().find(|card| embeds(card) == (kind == Task::Embed)).or_else(|| can().next())
 }
 
 /// Every name that answers here, as `GET /v1/models` shows it.
@@ -169,7 +177,7 @@ pub(crate) fn cards<'a>(config: &ServeConfig, models: &'a [ModelCard]) -> Vec<(S
         }
     }
     for (name, cloud) in stand_in::names().filter(|_| config.stand_in) {
-        let card = models.iter().find(|card| Task::of(&cloud.kind).can(&card.abilities));
+        let card = behind(models, Task::of(&cloud.kind));
         if let Some(card) = card.filter(|_| named.iter().all(|(known, _)| *known != name)) {
             named.push((name, card));
         }
@@ -274,7 +282,7 @@ mod tests {
     }
 
     fn models() -> Vec<ModelCard> {
-        let embed = Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 8 });
+        let embed = Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 8, tells_questions: true });
         vec![
             card("vectors", Abilities { embed, ..Abilities::default() }),
             card("chatty", Abilities { chat: true, ..Abilities::default() }),
@@ -315,6 +323,24 @@ mod tests {
             }
         }
         assert!(find_in(&config(false, &[]), &models(), "qwen-plus", Task::Chat).is_err());
+    }
+
+    #[test]
+    fn who_was_made_to_embed_makes_vectors_first_and_chats_last() {
+        let chats = |tells_questions| Abilities {
+            chat: true,
+            embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 8, tells_questions }),
+            ..Abilities::default()
+        };
+        let (chatty, embeds) = (card("chatty", chats(false)), card("embeds", chats(true)));
+        let standing = config(true, &[]);
+        for models in [[chatty.clone(), embeds.clone()], [embeds.clone(), chatty]] {
+            let who = |asked, task| find_in(&standing, &models, asked, task).map(|named| named.card.id);
+            assert_eq!(who("qwen-plus", Task::Chat).as_deref(), Ok("chatty"));
+            assert_eq!(who("text-embedding-v4", Task::Embed).as_deref(), Ok("embeds"));
+        }
+        let alone = find_in(&standing, &[embeds], "qwen-plus", Task::Chat).map(|named| named.card.id);
+        assert_eq!(alone.as_deref(), Ok("embeds"), "where nobody else can");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Completions, embeddings, rerank, the tokenizer and the lists of models.
 
-use qwenda_testkit::Script;
+use std::sync::Arc;
+
+use qwenda_backend::local::{Local, LocalModel, LocalOptions};
+use qwenda_testkit::{Script, Scripted, TinyModel};
 use qwenda_types::chat::Strictness;
 use serde_json::{Value, json};
 
@@ -91,6 +94,36 @@ async fn vectors_are_alike_in_both_dialects_and_both_encodings() {
     reply.refuses_natively(400, "InvalidParameter", "dense");
     let reply = service.post(EMBEDDINGS, ask(json!({"input": {"a": 1}}))).await;
     reply.refuses(400, "invalid_parameter_error", "contents is neither str nor list of str.");
+}
+
+#[tokio::test]
+async fn an_embedding_models_file_answers_with_its_own_vectors() {
+    let mut parts = TinyModel::qwen3().parts();
+    parts.set("qwen3.pooling_type", 3u32);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, parts.bytes()).unwrap();
+    let local = Local::open(vec![LocalModel { name: "tiny".into(), path }], LocalOptions::default()).unwrap();
+    let service = Service::answering(Arc::new(local), Scripted::new(&[]), |config| config.stand_in = true).await;
+    let ask = async |fields: Value| {
+        let mut request = json!({"model": "tiny", "input": "the answer"});
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let reply = service.post(EMBEDDINGS, request.to_string()).await;
+        let vector: Vec<f64> = serde_json::from_value(reply.json()["data"][0]["embedding"].clone()).unwrap();
+        let norm = vector.iter().map(|value| value * value).sum::<f64>();
+        assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+        (vector, reply.headers.get("x-qwenda-ignored-fields").cloned())
+    };
+    let (whole, _) = ask(json!({})).await;
+    let (short, _) = ask(json!({"dimensions": 16})).await;
+    assert_eq!((whole.len(), short.len()), (64, 16));
+    let ratio = whole[0] / short[0];
+    assert!(whole.iter().zip(&short).all(|(a, b)| (a - b * ratio).abs() < 1e-6), "it is the beginning");
+    let (question, ignored) = ask(json!({"text_type": "query", "instruct": "Greet"})).await;
+    assert!(question != whole && ignored.is_none(), "{ignored:?}");
+    let (document, ignored) = ask(json!({"instruct": "Greet"})).await;
+    assert_eq!((document, ignored.as_deref()), (whole, Some("instruct")));
+    assert_eq!(ask(json!({"model": "text-embedding-v4"})).await.0.len(), 1024);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ impl Pair {
                 infill: true,
                 media,
                 search: media,
-                embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 64 }),
+                embed: Some(EmbedAbility { dimensions_default: 8, text_tokens_max: 64, tells_questions: false }),
                 rerank: true,
                 ..Abilities::default()
             },

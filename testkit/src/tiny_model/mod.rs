@@ -89,6 +89,15 @@ pub struct Experts {
     pub feed_forward: u32,
 }
 
+/// Positions scaled by YaRN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yarn {
+    /// How many times longer than trained.
+    pub factor: f32,
+    /// Context of the training.
+    pub original_context: u32,
+}
+
 /// The settings of a tiny model. Start from [`TinyModel::qwen2`], [`TinyModel::qwen3`] or one of
 /// their kin, and change what the test is about.
 #[derive(Debug, Clone)]
@@ -115,6 +124,10 @@ pub struct TinyModel {
     pub context: u32,
     /// Base of the rotary angles.
     pub rope_base: f32,
+    /// Whether vocabulary and template are those of DeepSeek's distillates.
+    pub distilled: bool,
+    /// How positions beyond the context of the training are reached.
+    pub yarn: Option<Yarn>,
     /// What is added under the root of the norms.
     pub norm_epsilon: f32,
     /// Layout of all matrices but the next two.
@@ -146,6 +159,8 @@ impl TinyModel {
             delta: None,
             context: 512,
             rope_base: 1_000_000.0,
+            distilled: false,
+            yarn: None,
             norm_epsilon: 1e-6,
             weights: TensorType::F32,
             embedding: TensorType::F32,
@@ -157,6 +172,16 @@ impl TinyModel {
     /// Two layers, tied output, heads wider than their share of the hidden vector, F32.
     pub fn qwen3() -> Self {
         Self { architecture: Architecture::Qwen3, head_dim: 32, output: None, seed: 2, ..Self::qwen2() }
+    }
+
+    /// As [`Self::qwen2`], with the vocabulary and the template of DeepSeek's distillates.
+    pub fn distilled() -> Self {
+        Self { distilled: true, seed: 6, ..Self::qwen2() }
+    }
+
+    /// As [`Self::qwen3`], with positions scaled by YaRN from 64 on.
+    pub fn qwen3_yarn() -> Self {
+        Self { yarn: Some(Yarn { factor: 4.0, original_context: 64 }), seed: 5, ..Self::qwen3() }
     }
 
     /// As [`Self::qwen2`], with eight experts, of which two are used, and a shared one.
@@ -216,7 +241,7 @@ impl TinyModel {
 
     /// Metadata and tensors, to be changed or written.
     pub fn parts(&self) -> Parts {
-        let vocabulary = vocabulary::vocabulary(self.architecture);
+        let vocabulary = vocabulary::vocabulary(self);
         let tensors = weights::tensors(self, vocabulary.tokens.len() as u32);
         Parts { metadata: self.metadata(vocabulary), tensors }
     }
@@ -250,6 +275,11 @@ impl TinyModel {
         put(&format!("{name}.attention.head_count"), self.heads.into());
         put(&format!("{name}.attention.head_count_kv"), self.kv_heads.into());
         put(&format!("{name}.rope.freq_base"), self.rope_base.into());
+        if let Some(Yarn { factor, original_context }) = self.yarn {
+            put(&format!("{name}.rope.scaling.type"), "yarn".into());
+            put(&format!("{name}.rope.scaling.factor"), factor.into());
+            put(&format!("{name}.rope.scaling.original_context_length"), original_context.into());
+        }
         put(&format!("{name}.attention.layer_norm_rms_epsilon"), self.norm_epsilon.into());
         if let Some(experts) = &self.experts {
             put(&format!("{name}.expert_count"), experts.count.into());
@@ -269,6 +299,7 @@ impl TinyModel {
         put("general.file_type", 0u32.into());
         put("tokenizer.ggml.model", "gpt2".into());
         let pre = match self.architecture {
+            _ if self.distilled => "deepseek-r1-qwen",
             Architecture::Qwen35 | Architecture::Qwen35Moe => "qwen35",
             _ => "qwen2",
         };
@@ -277,15 +308,20 @@ impl TinyModel {
             let at = vocabulary.tokens.iter().position(|token| token == text);
             Value::U32(at.expect("every tiny vocabulary has Qwen's special tokens") as u32)
         };
-        let (end, text_end) = (id("<|im_end|>"), id("<|endoftext|>"));
+        let (end, begin, fill) = if self.distilled {
+            let end = id("<｜end▁of▁sentence｜>");
+            (end.clone(), id("<｜begin▁of▁sentence｜>"), end)
+        } else {
+            (id("<|im_end|>"), id("<|endoftext|>"), id("<|endoftext|>"))
+        };
         put("tokenizer.ggml.tokens", vocabulary.tokens.iter().collect::<Array>().into());
         put("tokenizer.ggml.token_type", Array::I32(vocabulary.kinds).into());
         put("tokenizer.ggml.merges", vocabulary.merges.iter().collect::<Array>().into());
         put("tokenizer.ggml.eos_token_id", end);
-        put("tokenizer.ggml.padding_token_id", text_end.clone());
-        put("tokenizer.ggml.bos_token_id", text_end);
-        put("tokenizer.ggml.add_bos_token", false.into());
-        put("tokenizer.chat_template", template::chat_template(self.architecture).as_str().into());
+        put("tokenizer.ggml.padding_token_id", fill);
+        put("tokenizer.ggml.bos_token_id", begin);
+        put("tokenizer.ggml.add_bos_token", self.distilled.into());
+        put("tokenizer.chat_template", template::chat_template(self).as_str().into());
         put("general.quantization_version", 2u32.into());
         all
     }

@@ -1,9 +1,12 @@
 //! ChatML templates with the features of Qwen's own, in words of our own.
 
-use super::Architecture;
+use super::TinyModel;
 
-pub(super) fn chat_template(architecture: Architecture) -> String {
-    let thinking = if architecture.is_qwen3() { NO_THINKING } else { "" };
+pub(super) fn chat_template(model: &TinyModel) -> String {
+    if model.distilled {
+        return DISTILLED.to_owned();
+    }
+    let thinking = if model.architecture.is_qwen3() { NO_THINKING } else { "" };
     [HEAD, TURNS, GENERATION, thinking, END].concat()
 }
 
@@ -60,3 +63,33 @@ const NO_THINKING: &str = r#"    {%- if enable_thinking is defined and enable_th
 "#;
 
 const END: &str = "{%- endif %}\n";
+
+/// What DeepSeek's distillates need: a beginning-of-text token, the system's words before all turns, no
+/// newlines, and of an earlier answer only what follows its reasoning.
+const DISTILLED: &str = r#"{%- if add_generation_prompt is not defined %}
+    {%- set add_generation_prompt = false %}
+{%- endif %}
+{%- set seen = namespace(system='', results=false) %}
+{%- for message in messages if message['role'] == 'system' %}
+    {%- set seen.system = message['content'] %}
+{%- endfor %}
+{{- bos_token }}{{ seen.system }}
+{%- for message in messages %}
+    {%- if message['role'] == 'user' %}
+        {%- set seen.results = false %}
+        {{- '<｜User｜>' + message['content'] }}
+    {%- elif message['role'] == 'assistant' and message['content'] is not none %}
+        {%- set answer = message['content'] %}
+        {%- if '</think>' in answer %}
+            {%- set answer = answer.split('</think>')[-1] %}
+        {%- endif %}
+        {{- '<｜Assistant｜>' + answer + eos_token }}
+    {%- elif message['role'] == 'tool' %}
+        {%- set seen.results = true %}
+        {{- '<｜tool▁output▁begin｜>' + message['content'] + '<｜tool▁output▁end｜>' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt and not seen.results %}
+    {{- '<｜Assistant｜>' }}
+{%- endif %}
+"#;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Architecture;
+use super::TinyModel;
 
 pub(super) struct Vocabulary {
     pub tokens: Vec<String>,
@@ -60,7 +60,20 @@ const SPECIAL_QWEN3: [(&str, i32); 4] = [
     ("</think>", USER_DEFINED),
 ];
 
-pub(super) fn vocabulary(architecture: Architecture) -> Vocabulary {
+/// In place of [`SPECIAL`]; what stands for a turn is text to this vocabulary, as published files have it.
+const SPECIAL_DISTILLED: [(&str, i32); 9] = [
+    ("<｜end▁of▁sentence｜>", CONTROL),
+    ("<｜User｜>", USER_DEFINED),
+    ("<｜Assistant｜>", USER_DEFINED),
+    ("<｜begin▁of▁sentence｜>", CONTROL),
+    ("<|EOT|>", USER_DEFINED),
+    ("<think>", USER_DEFINED),
+    ("</think>", USER_DEFINED),
+    ("<tool_call>", USER_DEFINED),
+    ("</tool_call>", USER_DEFINED),
+];
+
+pub(super) fn vocabulary(model: &TinyModel) -> Vocabulary {
     let letters = letters();
     let mut ordered: Vec<char> = letters.to_vec();
     ordered.sort_unstable();
@@ -68,8 +81,9 @@ pub(super) fn vocabulary(architecture: Architecture) -> Vocabulary {
     let learned = learn(&letters);
     tokens.extend(learned.iter().map(|(left, right)| format!("{left}{right}")));
     let mut kinds = vec![NORMAL; tokens.len()];
-    let more = if architecture.is_qwen3() { SPECIAL_QWEN3.as_slice() } else { &[] };
-    for (text, kind) in SPECIAL.iter().chain(more) {
+    let more = if model.architecture.is_qwen3() { SPECIAL_QWEN3.as_slice() } else { &[] };
+    let special = if model.distilled { SPECIAL_DISTILLED.as_slice() } else { &SPECIAL };
+    for (text, kind) in special.iter().chain(more) {
         tokens.push((*text).to_owned());
         kinds.push(*kind);
     }

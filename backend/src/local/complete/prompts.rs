@@ -10,7 +10,7 @@ use qwenda_types::{
     error::{Code, Invalid},
 };
 
-use super::super::{Loaded, sampling::not_a_token};
+use super::super::{Loaded, prompt::begin, sampling::not_a_token};
 use crate::BackendError;
 
 /// Tokens that have no place inside of a gap: behind them the model goes on to another file. Not all
@@ -77,7 +77,8 @@ pub(super) fn read(model: &Loaded, request: &mut CompletionRequest) -> Result<Ve
                     let prompt = tokenizer.encode(&prompt, Specials::Plain);
                     [&[markers.prefix], &*prompt, &[markers.suffix], suffix, &[markers.middle]].concat()
                 }
-                (None, Prompt::Text(prompt)) => tokenizer.encode(&prompt, Specials::Parse),
+                (None, Prompt::Text(prompt)) if prompt.is_empty() => Vec::new(),
+                (None, Prompt::Text(prompt)) => begin(model, tokenizer.encode(&prompt, Specials::Parse)),
                 (None, Prompt::Tokens(ids)) => ids,
                 (Some(_), Prompt::Tokens(_)) => {
                     let message = "suffix needs prompts of text, not of token ids".to_owned();

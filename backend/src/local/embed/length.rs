@@ -13,6 +13,14 @@ pub(super) fn of_length(vector: Vec<f32>, length: usize) -> Vec<f32> {
     vector
 }
 
+/// The beginning of a vector whose model was trained so that this is a vector too; filled up with zeros.
+pub(super) fn begun(mut vector: Vec<f32>, length: usize) -> Vec<f32> {
+    vector.truncate(length);
+    normalise(&mut vector);
+    vector.resize(length, 0.0);
+    vector
+}
+
 /// Makes the norm 1; a vector of zeros has none.
 pub(super) fn normalise(vector: &mut [f32]) {
     let square: f64 = vector.iter().map(|value| f64::from(*value).powi(2)).sum();

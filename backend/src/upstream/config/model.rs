@@ -117,6 +117,8 @@ impl ModelWritten {
         let embed = EmbedAbility {
             dimensions_default: count("dimensions", self.dimensions, DIMENSIONS_DEFAULT)?,
             text_tokens_max: EMBED_TOKENS_DEFAULT,
+            // Upstreams judge their fields themselves.
+            tells_questions: true,
         };
         // Who makes vectors or ranks does nothing else, unless it is said to.
         let chat = self.chat.unwrap_or(!self.embed && !self.rerank);
