@@ -14,7 +14,7 @@ use crate::shared::Parted;
 use crate::threads::Pool;
 
 /// Values below which a region of their own is not worth the wake-up.
-const QUANTIZE_ALONE: usize = 16 * 1024;
+const QUANTIZE_ALONE: usize = if cfg!(miri) { 512 } else { 16 * 1024 };
 
 /// Matrices that may share one region.
 const JOBS_MAX: usize = 8;

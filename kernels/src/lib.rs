@@ -2,7 +2,7 @@
 //!
 //! What it is not: it knows no model, no file and no token.
 //! Read `layout`, then `scalar`, then one of the variants in `arch`.
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::undocumented_unsafe_blocks)]
 #![expect(unsafe_code, reason = "SIMD and splitting one output over threads live here and nowhere else")]
 
 mod aligned;

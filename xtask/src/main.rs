@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod layering;
 mod run;
+mod sanitize;
 mod suites;
 mod test;
 mod tidy;
@@ -14,6 +15,7 @@ use std::{env, process::ExitCode};
 const TASKS: &[(&str, &str)] = &[
     ("check", "format, lints, docs without warnings, layering, places of unsafe code"),
     ("test [CRATE]", "unit, doc and integration tests, of one crate or of all; UPDATE=1 accepts snapshots"),
+    ("sanitize", "Miri on the plain kernels and the thread pool; wants the nightly toolchain, says what it skips"),
     (
         "clients [GROUP…]",
         "real client programs against a service of our own, of one group or of all (see clients/README.md)",
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["test"] => test::all(),
         ["test", name] => test::one(name),
         ["clients", rest @ ..] => clients::run(rest),
+        ["sanitize"] => sanitize::all(),
         ["ci"] => check::all().and_then(|()| test::all()),
         ["tiny-model", path] => {
             run::cargo(&["run", "--quiet", "--package", "qwenda-testkit", "--example", "tiny_model", "--", path])

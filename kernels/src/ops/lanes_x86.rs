@@ -66,8 +66,6 @@ unsafe fn scale_half(x: __m256, shifted: __m256) -> __m256 {
     }
 }
 
-// SAFETY of this block's `unsafe`: an `Avx2` is only made by `new`, which saw the features, and
-// loads and stores go through references to whole arrays of sixteen.
 impl Lanes for Avx2 {
     type F = [__m256; 2];
     const TILE_ROWS: usize = 6;
@@ -75,14 +73,17 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_set1_ps(x); 2] }
     }
     #[inline(always)]
     fn load(self, x: &[f32; WIDTH]) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it, and `x` is sixteen whole elements.
         unsafe { [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))] }
     }
     #[inline(always)]
     fn load_f16(self, x: &[u16; WIDTH]) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it, and `x` is sixteen whole elements.
         unsafe {
             let at = x.as_ptr().cast::<__m128i>();
             [_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at.add(1)))]
@@ -90,6 +91,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; WIDTH]) {
+        // SAFETY: an `Avx2` is only made where the CPU has it, and `to` is sixteen whole elements.
         unsafe {
             _mm256_storeu_ps(to.as_mut_ptr(), x[0]);
             _mm256_storeu_ps(to.as_mut_ptr().add(8), x[1]);
@@ -98,6 +100,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn store_f16(self, x: Self::F, to: &mut [u16; WIDTH]) {
         let held = self.min(self.splat(F16_MAX), self.max(self.splat(-F16_MAX), x));
+        // SAFETY: an `Avx2` is only made where the CPU has it, and `to` is sixteen whole elements.
         unsafe {
             let to = to.as_mut_ptr().cast::<__m128i>();
             _mm_storeu_si128(to, _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(held[0]));
@@ -106,38 +109,47 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [_mm256_min_ps(a[0], b[0]), _mm256_min_ps(a[1], b[1])] }
     }
     #[inline(always)]
     fn scale(self, x: Self::F, shifted: Self::F) -> Self::F {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { [scale_half(x[0], shifted[0]), scale_half(x[1], shifted[1])] }
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe {
             let x = _mm256_add_ps(x[0], x[1]);
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -147,6 +159,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn largest(self, x: Self::F) -> f32 {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe {
             let x = _mm256_max_ps(x[0], x[1]);
             let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -156,16 +169,16 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn prefetch<T>(self, at: *const T) {
+        // SAFETY: a prefetch reads nothing, and an `Avx2` is only made where the CPU has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Out {
+        // SAFETY: an `Avx2` is only made where the CPU has it.
         unsafe { run_avx2(self, op) }
     }
 }
 
-// SAFETY of this block's `unsafe`: an `Avx512` is only made by `new`, which saw the features, and
-// loads and stores go through references to whole arrays of sixteen.
 impl Lanes for Avx512 {
     type F = __m512;
     const TILE_ROWS: usize = 8;
@@ -173,23 +186,28 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_set1_ps(x) }
     }
     #[inline(always)]
     fn load(self, x: &[f32; WIDTH]) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it, and `x` is sixteen whole elements.
         unsafe { _mm512_loadu_ps(x.as_ptr()) }
     }
     #[inline(always)]
     fn load_f16(self, x: &[u16; WIDTH]) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it, and `x` is sixteen whole elements.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())) }
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; WIDTH]) {
+        // SAFETY: an `Avx512` is only made where the CPU has it, and `to` is sixteen whole elements.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), x) }
     }
     #[inline(always)]
     fn store_f16(self, x: Self::F, to: &mut [u16; WIDTH]) {
         let held = self.min(self.splat(F16_MAX), self.max(self.splat(-F16_MAX), x));
+        // SAFETY: an `Avx512` is only made where the CPU has it, and `to` is sixteen whole elements.
         unsafe {
             let halves = _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(held);
             _mm256_storeu_si256(to.as_mut_ptr().cast(), halves);
@@ -197,39 +215,48 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_add_ps(a, b) }
     }
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_sub_ps(a, b) }
     }
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_mul_ps(a, b) }
     }
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_div_ps(a, b) }
     }
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
     fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_min_ps(a, b) }
     }
     #[inline(always)]
     fn scale(self, x: Self::F, shifted: Self::F) -> Self::F {
         // The instruction rounds once, as the two factors of the plain definition do.
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { _mm512_scalef_ps(x, _mm512_sub_ps(shifted, _mm512_set1_ps(ROUND))) }
     }
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe {
             let x = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
             let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -239,6 +266,7 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn largest(self, x: Self::F) -> f32 {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe {
             let x = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
             let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
@@ -248,10 +276,12 @@ impl Lanes for Avx512 {
     }
     #[inline(always)]
     fn prefetch<T>(self, at: *const T) {
+        // SAFETY: a prefetch reads nothing, and an `Avx512` is only made where the CPU has it.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
     #[inline(always)]
     fn call<O: Op>(self, op: O) -> O::Out {
+        // SAFETY: an `Avx512` is only made where the CPU has it.
         unsafe { run_avx512(self, op) }
     }
 }

@@ -117,6 +117,8 @@ impl<B: Element> Tile<B> {
         }
     }
 
+    /// # Safety
+    /// As `rows`, with `C` vectors.
     #[inline(always)]
     unsafe fn sized<V: Lanes, const C: usize>(&self, v: V, rows: usize, col: usize) {
         // SAFETY: the caller's promise, with the numbers made constants.
@@ -135,6 +137,8 @@ impl<B: Element> Tile<B> {
         }
     }
 
+    /// # Safety
+    /// As `rows`, with `R` rows and `C` vectors.
     #[inline(always)]
     unsafe fn compute<V: Lanes, const R: usize, const C: usize>(&self, v: V, col: usize) {
         let mut sums = [[v.splat(0.0); C]; R];
