@@ -102,7 +102,6 @@ fn two_hundred_requests_at_once_are_as_each_alone() {
                 prefill_chunk_tokens: [19, 64, 33, 256][threads - 1],
                 queue_max: REQUESTS,
                 guess_rows_max: 16,
-                ..EngineOptions::default()
             };
             let engine = file.engine(threads, options);
             let running: Vec<_> = requests.iter().map(|request| submit(&engine, request.clone())).collect();

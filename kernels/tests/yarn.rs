@@ -7,7 +7,7 @@ type Case = (usize, f64, f64, u32, f64, f64, f64);
 
 /// Case, position, pair of dimensions, and its cosine and sine with their magnitude.
 #[rustfmt::skip]
-const FIGURES: &[(Case, u32, usize, f32, f32)] = &[
+const FIGURES: &[(Case, u32, usize, f64, f64)] = &[
     ((128, 1e6, 4.0, 32768, 1.0, 32.0, 1.0), 1, 0, 0.615204110, 0.958123633),
     ((128, 1e6, 4.0, 32768, 1.0, 32.0, 1.0), 1, 16, 1.138060169, 0.036000623),
     ((128, 1e6, 4.0, 32768, 1.0, 32.0, 1.0), 1, 32, 1.138629229, 0.000686527),
@@ -80,7 +80,7 @@ fn angles_are_the_oracles_within_and_beyond_the_original_context() {
             let rope = Rope::new(head_dim, base, scaling, positions_max);
             let (mut cos, mut sin) = (vec![0.0; head_dim / 2], vec![0.0; head_dim / 2]);
             rope.angles(position, &mut cos, &mut sin);
-            let off = (cos[pair] - cosine).abs().max((sin[pair] - sine).abs());
+            let off = (f64::from(cos[pair]) - cosine).abs().max((f64::from(sin[pair]) - sine).abs());
             assert!(off <= 3e-7, "{case:?} at {position}, pair {pair}: ({}, {})", cos[pair], sin[pair]);
         }
     }
