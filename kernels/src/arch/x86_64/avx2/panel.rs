@@ -3,6 +3,9 @@
 //! Each vector of weights and of activations is loaded once for several products, and no addition
 //! waits for the one before. How the integers are summed depends on how many products an i16
 //! holds; the results are exact, so it does not show.
+//!
+//! Loops rather than `map` and the like: a function of the library has not the instructions that are
+//! enabled here, so nothing of ours would be inlined into it.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -119,8 +122,14 @@ fn four(x: &ActBlock, g: usize) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn half_offsets<const C: usize>(w: &Unpacked, x: &[ActBlock; C]) -> [[__m256i; C]; 2] {
-    [halves(w, 2, 0), halves(w, 2, 1)]
-        .map(|halves| x.each_ref().map(|x| _mm256_madd_epi16(halves, _mm256_set1_epi32(x.halves_minus_16))))
+    let mut sums = [[_mm256_setzero_si256(); C]; 2];
+    for half in 0..2 {
+        let offsets = halves(w, 2, half);
+        for c in 0..C {
+            sums[half][c] = _mm256_madd_epi16(offsets, _mm256_set1_epi32(x[c].halves_minus_16));
+        }
+    }
+    sums
 }
 
 /// The integer sums of a block where an i16 holds those of half a block or more.
@@ -136,7 +145,10 @@ fn narrow_sums<const L: u8, const C: usize>(w: &Unpacked, x: &[ActBlock; C]) -> 
         }
     }
     if matches!(layout_of(L), Layout::Q3K) {
-        sums = half_offsets(w, x).map(|sums| sums.map(|sum| _mm256_srai_epi32::<3>(sum)));
+        sums = half_offsets(w, x);
+        for sum in sums.as_flattened_mut() {
+            *sum = _mm256_srai_epi32::<3>(*sum);
+        }
     }
     for from in (0..8).step_by(in_i16(L)) {
         let mut narrow = [[_mm256_setzero_si256(); C]; 2];
@@ -170,8 +182,8 @@ fn wide_sums<const C: usize>(w: &Unpacked, x: &[ActBlock; C]) -> [[__m256i; C]; 
         for c in 0..C {
             let x = [four(&x[c], from), four(&x[c], from + 1)];
             for half in 0..2 {
-                let pairs = [0, 1].map(|i: usize| _mm256_maddubs_epi16(q[half][i], x[i]));
-                let wide = _mm256_madd_epi16(_mm256_add_epi16(pairs[0], pairs[1]), halves(w, from / 4, half));
+                let (first, second) = (_mm256_maddubs_epi16(q[half][0], x[0]), _mm256_maddubs_epi16(q[half][1], x[1]));
+                let wide = _mm256_madd_epi16(_mm256_add_epi16(first, second), halves(w, from / 4, half));
                 sums[half][c] = pinned(_mm256_add_epi32(sums[half][c], wide));
             }
         }
@@ -197,9 +209,9 @@ fn split_sums<const C: usize>(w: &Unpacked, x: &[ActBlock; C]) -> [[__m256i; C];
             }
         }
         for c in 0..C {
-            let parts = [(0, 1), (1, 16)].map(|(i, worth)| _mm256_madd_epi16(narrow[i][c], _mm256_set1_epi16(worth)));
-            let offset = _mm256_set1_epi32(x[c].minus_128);
-            sums[c] = _mm256_add_epi32(_mm256_add_epi32(parts[0], parts[1]), offset);
+            let low = _mm256_madd_epi16(narrow[0][c], _mm256_set1_epi16(1));
+            let high = _mm256_madd_epi16(narrow[1][c], _mm256_set1_epi16(16));
+            sums[c] = _mm256_add_epi32(_mm256_add_epi32(low, high), _mm256_set1_epi32(x[c].minus_128));
         }
     }
     sums
