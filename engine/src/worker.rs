@@ -94,7 +94,8 @@ impl Worker {
             buffers: Buffers::default(),
             turn: 0,
             shares: Shares::default(),
-            drafter,
+            // Nobody would compute what it guesses.
+            drafter: drafter.filter(|_| limits.guess_rows_max > 0),
             born: 0,
             #[cfg(test)]
             poison: None,
