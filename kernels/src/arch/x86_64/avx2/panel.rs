@@ -123,10 +123,10 @@ fn four(x: &ActBlock, g: usize) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn half_offsets<const C: usize>(w: &Unpacked, x: &[ActBlock; C]) -> [[__m256i; C]; 2] {
     let mut sums = [[_mm256_setzero_si256(); C]; 2];
-    for half in 0..2 {
+    for (half, sums) in sums.iter_mut().enumerate() {
         let offsets = halves(w, 2, half);
-        for c in 0..C {
-            sums[half][c] = _mm256_madd_epi16(offsets, _mm256_set1_epi32(x[c].halves_minus_16));
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum = _mm256_madd_epi16(offsets, _mm256_set1_epi32(x.halves_minus_16));
         }
     }
     sums
