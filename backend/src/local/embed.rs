@@ -5,7 +5,8 @@
 //! from a document by the words before it.
 //!
 //! Of a chat model it is what the model would sum a text up with, as the vector behind its next word: the
-//! hidden state at the last position of a prompt that asks for the meaning of the text in one word. Such states all point much the same way, whatever the text, so the mean of some
+//! hidden state at the last position of a prompt that asks for the meaning of the text in one word.
+//! Such states all point much the same way, whatever the text, so the mean of some
 //! texts about this and that is taken off. That was measured with `examples/relevance.rs`, as was that
 //! an instruction for the search makes the vectors worse: `text_type` and `instruct` change nothing.
 
