@@ -88,7 +88,11 @@ impl ActBlock {
     }
 }
 
-/// Activations of some rows, made by [`Compute::quantize`](crate::Compute::quantize).
+/// Activations of some rows, made by [`Compute::quantize`](crate::Compute::quantize) and the like.
+///
+/// A row may enter in two parts ([`split`](crate::Compute::quantize_split)): what bytes with a scale for
+/// a block hold of it, and the *rest*, which has scales of its own. Rests lie behind all rows, from a
+/// whole bunch on; a product adds theirs to the row's.
 ///
 /// The buffer is kept between uses, so a step that is not larger than an earlier one allocates
 /// nothing.
@@ -96,16 +100,43 @@ pub struct Acts {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
     pub(crate) precision: Precision,
-    /// Bunches of [`BUNCH`] rows (the last may have fewer): `[bunch][block][row of the bunch]`.
+    /// Rows that enter in two parts, ascending.
+    pub(crate) split: Vec<usize>,
+    /// As [`Grid`] says.
     pub(crate) blocks: Vec<ActBlock>,
     /// `[rows, cols]`, for [`Precision::F32`].
     pub(crate) exact: Vec<f32>,
 }
 
+/// How blocks lie: in bunches of [`BUNCH`] rows (the last may have fewer), `[bunch][block][row of the
+/// bunch]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Grid {
+    /// Rows, rests included.
+    pub(crate) rows: usize,
+    /// Blocks in a row; the last may be filled up with zeros.
+    pub(crate) row_blocks: usize,
+}
+
+impl Grid {
+    /// Where a row's first block is and how far apart its blocks are.
+    pub(crate) fn row_at(self, row: usize) -> (usize, usize) {
+        let bunch = row / BUNCH * BUNCH;
+        (bunch * self.row_blocks + row % BUNCH, BUNCH.min(self.rows - bunch))
+    }
+}
+
 impl Acts {
     /// An empty buffer.
     pub fn new() -> Self {
-        Self { rows: 0, cols: 0, precision: Precision::Int8, blocks: Vec::new(), exact: Vec::new() }
+        Self {
+            rows: 0,
+            cols: 0,
+            precision: Precision::Int8,
+            split: Vec::new(),
+            blocks: Vec::new(),
+            exact: Vec::new(),
+        }
     }
 
     /// Rows it holds.
@@ -118,15 +149,51 @@ impl Acts {
         self.cols
     }
 
+    /// Makes room; what is held is then anything.
+    ///
+    /// # Panics
+    /// If a row to split is none of the rows, or they do not ascend, or precision is whole.
+    pub(crate) fn shape(&mut self, rows: usize, cols: usize, precision: Precision, split: &[usize]) {
+        assert!(split.is_sorted_by(|a, b| a < b) && split.last().is_none_or(|&row| row < rows), "{split:?} of {rows}");
+        assert!(split.is_empty() || precision == Precision::Int8, "single precision leaves no rest");
+        (self.rows, self.cols, self.precision) = (rows, cols, precision);
+        self.split.clear();
+        self.split.extend_from_slice(split);
+        match precision {
+            Precision::F32 => self.exact.resize(rows * cols, 0.0),
+            Precision::Int8 => {
+                let grid = self.grid();
+                let len = grid.rows * grid.row_blocks;
+                if self.blocks.len() < len {
+                    self.blocks.resize(len, ActBlock::ZERO);
+                }
+                for row in if split.is_empty() { 0..0 } else { rows..self.rests_at() } {
+                    let (first, step) = grid.row_at(row);
+                    for block in self.blocks[first..].iter_mut().step_by(step).take(grid.row_blocks) {
+                        *block = ActBlock::ZERO;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where rests begin; between it and the rows there are rows of zeros.
+    pub(crate) fn rests_at(&self) -> usize {
+        if self.split.is_empty() { self.rows } else { self.rows.next_multiple_of(BUNCH) }
+    }
+
+    /// Rows that a product is computed of: rests are behind the others.
+    pub(crate) fn all_rows(&self) -> usize {
+        self.rests_at() + self.split.len()
+    }
+
+    pub(crate) fn grid(&self) -> Grid {
+        Grid { rows: self.all_rows(), row_blocks: self.row_blocks() }
+    }
+
     /// Blocks in a row; the last may be filled up with zeros.
     pub(crate) fn row_blocks(&self) -> usize {
         self.cols.div_ceil(BLOCK)
-    }
-
-    /// Where a row's first block is and how far apart its blocks are.
-    pub(crate) fn row_at(&self, row: usize) -> (usize, usize) {
-        let bunch = row / BUNCH * BUNCH;
-        (bunch * self.row_blocks() + row % BUNCH, BUNCH.min(self.rows - bunch))
     }
 
     /// Writes the values of `cols` columns from `from` on of one row as floats.
@@ -137,7 +204,7 @@ impl Acts {
             }
             Precision::Int8 => {
                 debug_assert!(from.is_multiple_of(BLOCK));
-                let (first, step) = self.row_at(row);
+                let (first, step) = self.grid().row_at(row);
                 for (i, out) in out.chunks_mut(BLOCK).enumerate() {
                     let block = &self.blocks[first + (from / BLOCK + i) * step];
                     for (o, q) in out.iter_mut().zip(block.q) {
@@ -155,20 +222,58 @@ impl Default for Acts {
     }
 }
 
-/// Quantizes one bunch of rows into its blocks. Rows are `cols` long and follow each other.
-#[inline(always)]
-pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
-    let rows = x.len() / cols;
-    for (r, row) in x.chunks_exact(cols).enumerate() {
-        let (whole, rest) = row.as_chunks::<BLOCK>();
-        let mut to = out[r..].iter_mut().step_by(rows);
-        for (x, block) in whole.iter().zip(&mut to) {
-            *block = ActBlock::quantize(x);
+/// A part of values that enter in two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    /// What bytes with one scale hold.
+    Held,
+    /// What is then left.
+    Rest,
+}
+
+impl Part {
+    /// Leaves this part of the values of one block.
+    #[inline(always)]
+    pub(crate) fn take(self, block: &mut [f32; BLOCK]) {
+        let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let step = largest / 127.0;
+        if !step.is_normal() {
+            // All zero, or so small or broken that there is nothing to gain.
+            if self == Self::Rest {
+                *block = [0.0; BLOCK];
+            }
+            return;
         }
-        if let Some(block) = to.next() {
-            let mut x = [0.0; BLOCK];
-            x[..rest.len()].copy_from_slice(rest);
-            *block = ActBlock::quantize(&x);
+        for value in block {
+            let held = (*value / step).round_ties_even() * step;
+            *value = match self {
+                Self::Held => held,
+                Self::Rest => *value - held,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up_and_the_rest_is_less_than_a_step() {
+        for large in [9000.0, 22.05, 0.0] {
+            let mut whole: [f32; BLOCK] = std::array::from_fn(|i| ((i * 37 % 64) as f32 - 31.5) * 0.7);
+            whole[3] = large;
+            if large == 0.0 {
+                whole = [0.0; BLOCK];
+            }
+            let [mut held, mut rest] = [whole; 2];
+            Part::Held.take(&mut held);
+            Part::Rest.take(&mut rest);
+            let step = whole.iter().fold(0.0f32, |largest, value| largest.max(value.abs())) / 127.0;
+            for (i, ((held, rest), whole)) in held.iter().zip(rest).zip(whole).enumerate() {
+                assert!((held + rest - whole).abs() <= whole.abs() * 1e-6, "{i}: {held} + {rest} is not {whole}");
+                assert!(rest.abs() <= step * 0.5001, "{i}: {rest} of a step of {step}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Bytes that begin where packed weights must.
+//! Memory that begins where vectors want it to.
 
+use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// A buffer of bytes that begins at a multiple of 64.
@@ -34,4 +35,31 @@ impl DerefMut for AlignedBytes {
         // SAFETY: as in `deref`; the lines are borrowed as mutably as the bytes.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
+}
+
+/// Floats of one vector of the widest kind.
+const WIDTH: usize = 16;
+
+/// Sixteen floats on a cache line of their own.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Floats([f32; WIDTH]);
+
+/// Lends the thread's own buffer; what it holds is left over from earlier.
+///
+/// # Panics
+/// If called from inside `f`.
+pub(crate) fn with_floats<T>(floats: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<Vec<Floats>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let lines = floats.div_ceil(WIDTH);
+        if buffer.len() < lines {
+            buffer.resize(lines, Floats([0.0; WIDTH]));
+        }
+        // SAFETY: a `Floats` is sixteen floats and nothing else (`repr(C)`, 64 bytes).
+        let all = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), buffer.len() * WIDTH) };
+        f(&mut all[..floats])
+    })
 }

@@ -19,6 +19,7 @@ mod acts;
 mod arch;
 mod compute;
 mod detect;
+mod matmul;
 mod roofline;
 mod scalar;
 mod shared;
@@ -32,6 +33,7 @@ pub use dequantize::dequantize;
 pub use detect::{Isa, UnknownIsa};
 pub use kv::{KvSlot, KvStore, OutOfMemory, PAGE_TOKENS};
 pub use layout::Layout;
+pub use matmul::{Product, Then};
 pub use ops::{
     AttendRow, DeltaInputs, DeltaRun, DeltaWeights, Rope, RopeScaling, argmax, argmax_on, exp, exp_on, log_sum_exp,
     log_sum_exp_on, softmax, softmax_on,

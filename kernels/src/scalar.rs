@@ -8,16 +8,12 @@
 //! ascending order. There is one accumulator for each output, so neither the shape of tiles nor
 //! the split over threads shows in the result.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 
 use crate::acts::{Acts, Precision};
-use crate::compute::Output;
 use crate::layout::{CODEBOOK, Layout};
-use crate::pack::{
-    BLOCK, GROUP, Matrix, NIBBLES, PAIRS, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems,
-};
+use crate::matmul::{Share, Tile};
+use crate::pack::{BLOCK, GROUP, NIBBLES, PAIRS, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
 
 /// Columns of the output worked on together, so that weights are unpacked less often.
 const TOGETHER: usize = 8;
@@ -104,56 +100,53 @@ impl Sub {
     }
 }
 
-/// Some tiles of `out = acts · weightsᵀ`.
+/// A share of a product.
 ///
 /// `mul_add` is a call where the instruction is not known to be there, and everything here waits
 /// for it; so the same text is compiled twice.
-pub(crate) fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+pub(crate) fn matmul(share: Share<'_, '_>, acts: &Acts) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx2") {
         #[target_feature(enable = "fma,avx2")]
-        fn with_fma(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
-            define_tiles(weights, acts, tiles, out);
+        fn with_fma(share: Share<'_, '_>, acts: &Acts) {
+            define(share, acts);
         }
         // SAFETY: the CPU has both, as just asked.
-        return unsafe { with_fma(weights, acts, tiles, out) };
+        return unsafe { with_fma(share, acts) };
     }
-    define_tiles(weights, acts, tiles, out);
+    define(share, acts);
 }
 
 #[inline(always)]
-fn define_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
-    let floats = weights.layout().is_float() || acts.precision == Precision::F32;
-    for tile in tiles {
-        let mut col = 0;
-        while col < acts.rows {
-            let n = TOGETHER.min(acts.rows - col);
-            let mut acc = [[0.0; TILE]; TOGETHER];
-            if floats {
-                float_tile(weights, acts, tile, col, &mut acc[..n]);
-            } else {
-                int_tile(weights, acts, tile, col, &mut acc[..n]);
+fn define(mut share: Share<'_, '_>, acts: &Acts) {
+    let rows = acts.all_rows();
+    let mut sums = vec![[0.0; TILE]; share.width() * rows];
+    for group in share.groups() {
+        sums.fill([0.0; TILE]);
+        for (i, sums) in sums.chunks_exact_mut(rows).enumerate() {
+            let Some(tile) = share.tile(group, i) else { continue };
+            for (col, acc) in sums.chunks_mut(TOGETHER).enumerate().map(|(i, acc)| (i * TOGETHER, acc)) {
+                if tile.weights.layout().is_float() || acts.precision == Precision::F32 {
+                    float_tile(tile, acts, col, acc);
+                } else {
+                    int_tile(tile, acts, col, acc);
+                }
             }
-            for (c, acc) in acc[..n].iter().enumerate() {
-                // SAFETY: a tile is given to one thread, which holds this slice alone.
-                let out = unsafe { out.tile(tile, col + c) };
-                out.copy_from_slice(&acc[..out.len()]);
-            }
-            col += n;
         }
+        share.finish(group, 0..rows, &mut sums);
     }
 }
 
 #[inline(always)]
-fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
-    let layout = weights.layout();
+fn int_tile(tile: Tile<'_>, acts: &Acts, col: usize, acc: &mut [[f32; TILE]]) {
+    let layout = tile.weights.layout();
     let subs = unit_elems(layout) / BLOCK;
     let mut sub = Sub::new();
-    for (u, unit) in weights.tile(tile).chunks_exact(unit_bytes(layout)).enumerate() {
+    for (u, unit) in tile.bytes().chunks_exact(unit_bytes(layout)).enumerate() {
         for s in 0..subs {
             sub.unpack(layout, unit, s);
             for (c, acc) in acc.iter_mut().enumerate() {
-                let (first, step) = acts.row_at(col + c);
+                let (first, step) = acts.grid().row_at(col + c);
                 let block = &acts.blocks[first + (u * subs + s) * step];
                 let mut halves = [[0_i32; TILE]; 2];
                 for (g, (group, a)) in sub.q.as_chunks::<GROUP>().0.iter().zip(block.q.as_chunks::<4>().0).enumerate() {
@@ -183,12 +176,13 @@ fn int_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mu
 }
 
 #[inline(always)]
-fn float_tile(weights: &Matrix<'_>, acts: &Acts, tile: usize, col: usize, acc: &mut [[f32; TILE]]) {
+fn float_tile(tile: Tile<'_>, acts: &Acts, col: usize, acc: &mut [[f32; TILE]]) {
+    let weights = tile.weights;
     let mut w = [[0.0; TILE]; BLOCK];
     let mut x = [0.0; BLOCK];
     for from in (0..weights.cols()).step_by(BLOCK) {
         let n = BLOCK.min(weights.cols() - from);
-        dequantize_tile(weights.layout(), weights.tile(tile), from, &mut w[..n]);
+        dequantize_tile(weights.layout(), tile.bytes(), from, &mut w[..n]);
         for (c, acc) in acc.iter_mut().enumerate() {
             acts.floats(col + c, from, &mut x[..n]);
             for (w, x) in w[..n].iter().zip(x) {
@@ -240,8 +234,7 @@ fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TI
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::Parted;
-    use crate::{AlignedBytes, Compute, Isa, pack, packed_len};
+    use crate::{AlignedBytes, Compute, Isa, Matrix, pack, packed_len};
 
     #[test]
     fn the_text_means_the_same_with_and_without_the_instruction() {
@@ -260,10 +253,12 @@ mod tests {
                 let mut acts = Acts::new();
                 let compute = Compute::new(Isa::Scalar, std::num::NonZeroUsize::MIN);
                 compute.quantize(&x, cols, precision, &mut acts);
-                let [plain, chosen] = [define_tiles, matmul_tiles].map(|tiles| {
-                    let mut out = vec![0.0; m * rows];
-                    tiles(&weights, &acts, 0..2, &Output::new(rows, Parted::new(&mut out)));
-                    out.iter().map(|y| y.to_bits()).collect::<Vec<_>>()
+                let [plain, chosen] = [define, matmul].map(|compute: fn(Share<'_, '_>, &Acts)| {
+                    let mut out = Vec::new();
+                    let tile = |index, _| Some(Tile { weights, index });
+                    let mut finish = |_, _, sums: &mut [[f32; TILE]]| out.extend(sums.as_flattened().iter().map(|y| y.to_bits()));
+                    compute(Share::new(0..2, (1, 1), &tile, &mut finish), &acts);
+                    out
                 });
                 assert_eq!(plain, chosen, "{layout} {precision:?}");
             }

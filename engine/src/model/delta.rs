@@ -4,11 +4,11 @@
 //! A delta net keeps nothing per token. Its state lies in [`DeltaStates`](qwenda_kernels::DeltaStates),
 //! one slot for each sequence, and what is done to it is in the kernels.
 
-use qwenda_kernels::{DeltaInputs, DeltaShape, DeltaWeights};
+use qwenda_kernels::{DeltaInputs, DeltaShape, DeltaWeights, Then};
 
 use super::{
     config::{Config, Hybrid},
-    layers::{Attention, Pass},
+    layers::{Attention, Pass, Scratch},
     tensors::{Linear, Tensors},
 };
 use crate::Error;
@@ -133,21 +133,20 @@ fn convolution(tensors: &Tensors<'_>, name: &str, shape: &DeltaShape) -> Result<
 }
 
 impl Pass<'_> {
-    /// Queries, keys and values of `h`, and the gates of what will be attended.
+    /// Queries, keys and values of `norm(x)`, and the gates of what will be attended.
     pub(crate) fn project_gated(&mut self, gated: &GatedAttention) {
-        let (rows, head_dim) = (self.rows(), self.config.head_dim);
-        let (with_rests, q_width) = (rows + self.products.firsts.len(), self.config.q_width());
-        let scratch = &mut *self.scratch;
-        let Buffers { z, fused: [both, _], .. } = &mut scratch.delta;
-        both.resize(with_rests * 2 * q_width, 0.0);
-        let jobs = &mut [
-            (&gated.attention.q, &mut *both), // [rows, heads, 2, head_dim]
-            (&gated.attention.k, &mut scratch.k),
-            (&gated.attention.v, &mut scratch.v),
+        let (rows, head_dim, q_width) = (self.rows(), self.config.head_dim, self.config.q_width());
+        let Scratch { x, q, k, v, acts, delta: Buffers { z, fused: [both, _], .. }, .. } = &mut *self.scratch;
+        both.resize(rows * 2 * q_width, 0.0);
+        self.products.prepare_normed(x, &gated.attention.norm, self.config.rms_eps, acts);
+        let products = &mut [
+            self.products.of(&gated.attention.q, both, Then::Write), // [rows, heads, 2, head_dim]
+            self.products.of(&gated.attention.k, k, Then::Write),
+            self.products.of(&gated.attention.v, v, Then::Write),
         ];
-        self.products.run(&mut scratch.h, jobs, &mut scratch.acts);
+        self.products.compute.products(products, acts);
         z.resize(rows * q_width, 0.0);
-        let heads = both.chunks_exact(2 * head_dim).zip(scratch.q.chunks_exact_mut(head_dim));
+        let heads = both.chunks_exact(2 * head_dim).zip(q.chunks_exact_mut(head_dim));
         for ((both, q), gate) in heads.zip(z.chunks_exact_mut(head_dim)) {
             q.copy_from_slice(&both[..head_dim]);
             gate.copy_from_slice(&both[head_dim..]);
@@ -156,41 +155,36 @@ impl Pass<'_> {
 
     /// `attended = attended ∘ sigmoid(gate)`.
     pub(crate) fn gate_attended(&mut self) {
-        let len = self.rows() * self.config.q_width();
-        let scratch = &mut *self.scratch;
-        self.products.compute.sigmoid_mul(&mut scratch.attended[..len], &scratch.delta.z[..len]);
+        let Scratch { attended, delta, .. } = &mut *self.scratch;
+        self.products.compute.sigmoid_mul(attended, &delta.z);
     }
 
-    /// `x += delta net of h`, going on from the state of layer `layer` of those that have one.
+    /// `x += delta net of norm(x)`, going on from the state of layer `layer` of those that have one.
     pub(crate) fn add_delta(&mut self, net: &DeltaNet, layer: usize) {
         let shape = *self.stores.states.shape();
         let (rows, width) = (self.rows(), shape.value_width());
         self.project_delta(net, &shape);
-        let scratch = &mut *self.scratch;
-        let Buffers { qkv, z, alpha, beta, recalled, fused: [normed, _], .. } = &mut scratch.delta;
+        let Scratch { x, acts, delta, .. } = &mut *self.scratch;
+        let Buffers { qkv, z, alpha, beta, recalled, fused: [normed, _] } = delta;
         recalled.resize(rows * width, 0.0);
         let DeltaNet { conv, a, dt_bias, .. } = net;
         let weights = DeltaWeights { conv, a, dt_bias, eps: self.config.rms_eps };
-        let inputs = DeltaInputs {
-            qkv: &mut qkv[..rows * shape.channels()],
-            alpha: &mut alpha[..rows * shape.value_heads],
-            beta: &mut beta[..rows * shape.value_heads],
-        };
+        let inputs = DeltaInputs { qkv, alpha, beta };
         let compute = self.products.compute;
         compute.delta_net(self.stores.states, layer, &weights, self.batch.runs, inputs, recalled);
         normed.resize(rows * width, 0.0);
         compute.rms_norm(recalled, &net.out_norm, self.config.rms_eps, normed); // [rows × value_heads, head_dim]
-        compute.silu_mul(&mut z[..rows * width], normed);
-        self.products.run(z, &mut [(&net.out, &mut scratch.h)], &mut scratch.acts); // [rows, hidden]
-        let len = rows * self.config.hidden;
-        compute.add(&mut scratch.x[..len], &scratch.h[..len]);
+        compute.silu_mul(z, normed);
+        self.products.prepare(z, width, acts);
+        compute.products(&mut [self.products.of(&net.out, x, Then::Add)], acts); // [rows, hidden]
     }
 
-    /// The net's inputs of `h`, each in its buffer.
+    /// The net's inputs of `norm(x)`, each in its buffer.
     fn project_delta(&mut self, net: &DeltaNet, shape: &DeltaShape) {
-        let with_rests = self.rows() + self.products.firsts.len();
-        let scratch = &mut *self.scratch;
-        let Buffers { qkv, z, alpha, beta, fused: [mixed, gates], .. } = &mut scratch.delta;
+        let rows = self.rows();
+        let Scratch { x, acts, delta, .. } = &mut *self.scratch;
+        let Buffers { qkv, z, alpha, beta, fused: [mixed, gates], .. } = delta;
+        self.products.prepare_normed(x, &net.norm, self.config.rms_eps, acts);
         let mut jobs = match &net.mixed {
             Mixed::Apart { qkv: qkv_of, z: z_of } => vec![(qkv_of, &mut *qkv), (z_of, &mut *z)],
             Mixed::Fused(both) => vec![(both, &mut *mixed)],
@@ -201,21 +195,25 @@ impl Pass<'_> {
             }
             Gates::Fused(both) => jobs.push((both, &mut *gates)),
         }
-        for (linear, buffer) in &mut jobs {
-            buffer.resize(with_rests * linear.rows, 0.0);
-        }
-        self.products.run(&mut scratch.h, &mut jobs, &mut scratch.acts);
+        let mut products: Vec<_> = jobs
+            .into_iter()
+            .map(|(linear, buffer)| {
+                buffer.resize(rows * linear.rows, 0.0);
+                self.products.of(linear, buffer, Then::Write)
+            })
+            .collect();
+        self.products.compute.products(&mut products, acts);
         if matches!(net.mixed, Mixed::Fused(_)) {
             let (channels, width) = (shape.channels(), shape.value_width());
-            qkv.resize(with_rests * channels, 0.0);
-            z.resize(with_rests * width, 0.0);
+            qkv.resize(rows * channels, 0.0);
+            z.resize(rows * width, 0.0);
             let rows = mixed.chunks_exact(channels + width).zip(qkv.chunks_exact_mut(channels));
             rows.zip(z.chunks_exact_mut(width)).for_each(|((mixed, qkv), z)| part_mixed(shape, mixed, qkv, z));
         }
         if matches!(net.gates, Gates::Fused(_)) {
             let heads = shape.value_heads;
-            alpha.resize(with_rests * heads, 0.0);
-            beta.resize(with_rests * heads, 0.0);
+            alpha.resize(rows * heads, 0.0);
+            beta.resize(rows * heads, 0.0);
             // Value heads of one key head.
             let group = heads / shape.key_heads;
             let groups = gates.chunks_exact(2 * group).zip(beta.chunks_exact_mut(group));

@@ -7,7 +7,7 @@
 //! together; each row adds up what its experts say in ascending order of their numbers. So a row's
 //! sum has one order that its own router decides, whatever rows are beside it.
 
-use qwenda_kernels::{Precision, exp, softmax};
+use qwenda_kernels::{Precision, Then, exp, softmax};
 
 use super::{
     config::{Config, ExpertsConfig},
@@ -49,9 +49,7 @@ pub(crate) struct Buffers {
     chosen: Vec<Chosen>,
     /// The rows of one expert: `[rows, hidden]`, and what comes of them in the same shape.
     rows: Vec<f32>,
-    gate: Vec<f32>,
-    up: Vec<f32>,
-    /// Where among these are rows that enter twice.
+    /// Where among these are rows that enter in two parts.
     firsts: Vec<usize>,
     /// What all experts of a row come to: `[rows, hidden]`.
     sum: Vec<f32>,
@@ -152,8 +150,7 @@ impl Pass<'_> {
     /// Adds to `sum` what one expert makes of the rows of `group`.
     fn add_expert(&mut self, expert: &Gated, group: &[Chosen]) {
         let hidden = self.config.hidden;
-        let Scratch { h, acts, experts: buffers, .. } = &mut *self.scratch;
-        let Buffers { rows, gate, up, firsts, sum, .. } = buffers;
+        let Scratch { h, acts, inner, experts: Buffers { rows, firsts, sum, .. }, .. } = &mut *self.scratch;
         rows.clear();
         firsts.clear();
         for (at, &Chosen { row, .. }) in group.iter().enumerate() {
@@ -162,19 +159,9 @@ impl Pass<'_> {
                 firsts.push(at);
             }
         }
-        let ffn = expert.gate.rows;
-        let all = group.len() + firsts.len();
-        for (buffer, width) in [(&mut *rows, hidden), (&mut *gate, ffn), (&mut *up, ffn)] {
-            buffer.resize(all * width, 0.0);
-        }
-        let jobs = &mut [
-            (&expert.gate, &mut *gate), // [rows, ffn]
-            (&expert.up, &mut *up),     // [rows, ffn]
-        ];
-        self.products.run_some(firsts, rows, jobs, acts);
-        let len = group.len() * ffn;
-        self.products.compute.silu_mul(&mut gate[..len], &up[..len]);
-        self.products.run_some(firsts, gate, &mut [(&expert.down, &mut *rows)], acts); // [rows, hidden]
+        let products = &self.products;
+        products.compute.quantize_split(rows, hidden, products.precision, firsts, acts);
+        products.gated(expert, acts, inner, rows, Then::Write); // [rows, hidden]
         for (&Chosen { row, weight, .. }, said) in group.iter().zip(rows.chunks_exact(hidden)) {
             add_weighed(&mut sum[row * hidden..][..hidden], weight, said);
         }
@@ -182,13 +169,13 @@ impl Pass<'_> {
 
     /// Adds to `sum` what the shared expert makes of `h`, which is used up.
     fn add_shared(&mut self, expert: &Shared) {
-        let (rows, hidden) = (self.rows(), self.config.hidden);
-        let Scratch { h, experts: Buffers { shared, .. }, .. } = &mut *self.scratch;
+        let hidden = self.config.hidden;
+        let Scratch { h, acts, inner, experts: Buffers { shared, sum, .. }, .. } = &mut *self.scratch;
         shared.clear();
-        shared.extend(h[..rows * hidden].chunks_exact(hidden).map(|row| -dot(row, &expert.gate)));
+        shared.extend(h.chunks_exact(hidden).map(|row| -dot(row, &expert.gate)));
         exp(shared);
-        self.gated(&expert.mlp); // h: [rows, hidden]
-        let Scratch { h, experts: Buffers { shared, sum, .. }, .. } = &mut *self.scratch;
+        self.products.prepare(h, hidden, acts);
+        self.products.gated(&expert.mlp, acts, inner, h, Then::Write); // [rows, hidden]
         for ((sum, said), exp) in sum.chunks_exact_mut(hidden).zip(h.chunks_exact(hidden)).zip(shared) {
             add_weighed(sum, 1.0 / (1.0 + *exp), said);
         }

@@ -38,13 +38,10 @@ impl Qwen2 {
     /// From embeddings in `x: [rows, hidden]` to the last layer's output in `x`.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>) {
         for (index, layer) in self.layers.iter().enumerate() {
-            pass.norm(&layer.attention.norm); // h: [rows, hidden]
-            pass.project(&layer.attention); // q: [rows, heads, head_dim], k and v: [rows, kv_heads, head_dim]
-            pass.bias(&layer.q_bias, &layer.k_bias, &layer.v_bias);
+            let biases = [&layer.q_bias, &layer.k_bias, &layer.v_bias].map(Vec::as_slice);
+            pass.project(&layer.attention, Some(biases)); // q: [rows, heads, head_dim], k and v: [rows, kv_heads, head_dim]
             pass.attend(index); // attended: [rows, heads, head_dim]
             pass.add_attention(&layer.attention); // x: [rows, hidden]
-
-            pass.norm(&layer.mlp.norm); // h: [rows, hidden]
             pass.add_mlp(&layer.mlp); // x: [rows, hidden]
         }
     }

@@ -35,13 +35,10 @@ impl Qwen3 {
     /// From embeddings in `x: [rows, hidden]` to the last layer's output in `x`.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>) {
         for (index, layer) in self.layers.iter().enumerate() {
-            pass.norm(&layer.attention.norm); // h: [rows, hidden]
-            pass.project(&layer.attention); // q: [rows, heads, head_dim], k and v: [rows, kv_heads, head_dim]
+            pass.project(&layer.attention, None); // q: [rows, heads, head_dim], k and v: [rows, kv_heads, head_dim]
             pass.norm_heads(&layer.q_norm, &layer.k_norm);
             pass.attend(index); // attended: [rows, heads, head_dim]
             pass.add_attention(&layer.attention); // x: [rows, hidden]
-
-            pass.norm(&layer.mlp.norm); // h: [rows, hidden]
             pass.add_mlp(&layer.mlp); // x: [rows, hidden]
         }
     }

@@ -48,7 +48,6 @@ impl Qwen35 {
         for layer in &self.layers {
             match &layer.mixer {
                 Mixer::Attention(gated) => {
-                    pass.norm(&gated.attention.norm); // h: [rows, hidden]
                     pass.project_gated(gated); // q: [rows, heads, head_dim], k and v: [rows, kv_heads, head_dim]
                     pass.norm_heads(&gated.q_norm, &gated.k_norm);
                     pass.attend(attending); // attended: [rows, heads, head_dim]
@@ -57,12 +56,10 @@ impl Qwen35 {
                     attending += 1;
                 }
                 Mixer::Delta(net) => {
-                    pass.norm(&net.norm); // h: [rows, hidden]
                     pass.add_delta(net, with_state); // x: [rows, hidden]
                     with_state += 1;
                 }
             }
-            pass.norm(&layer.mlp.norm); // h: [rows, hidden]
             pass.add_mlp(&layer.mlp); // x: [rows, hidden]
         }
     }

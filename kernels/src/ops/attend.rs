@@ -5,13 +5,13 @@
 //! spans are then merged in ascending order. That order is the same whether rows come alone or
 //! in a block and whether spans are computed one after the other or by several threads.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use super::exp::exp;
 use super::lanes::{Lanes, Op, WIDTH, run};
 use super::product::{Element, Product};
 use crate::Compute;
+use crate::aligned::with_floats;
 use crate::kv::{KvStore, PAGE_TOKENS};
 use crate::shared::Parted;
 
@@ -439,25 +439,4 @@ impl Op for Merge<'_, '_> {
             }
         }
     }
-}
-
-/// Sixteen floats on a cache line of their own.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Aligned([f32; WIDTH]);
-
-/// Lends the thread's own buffer; what it holds is left over from earlier.
-fn with_floats(floats: usize, f: impl FnOnce(&mut [f32])) {
-    thread_local! {
-        static BUFFER: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
-    }
-    BUFFER.with_borrow_mut(|buffer| {
-        let lines = floats.div_ceil(WIDTH);
-        if buffer.len() < lines {
-            buffer.resize(lines, Aligned([0.0; WIDTH]));
-        }
-        // SAFETY: an `Aligned` is sixteen floats and nothing else (`repr(C)`, 64 bytes).
-        let all = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), buffer.len() * WIDTH) };
-        f(&mut all[..floats]);
-    });
 }

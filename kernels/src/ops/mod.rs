@@ -5,10 +5,11 @@
 
 mod attend;
 mod delta;
-mod exp;
+pub(crate) mod exp;
 pub(crate) mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod lanes_x86;
+pub(crate) mod prepare;
 mod product;
 mod rope;
 mod rows;

@@ -17,11 +17,17 @@ impl Op for RmsNorm<'_> {
     fn run<V: Lanes>(self, v: V) {
         let cols = self.weight.len();
         for (x, out) in self.x.chunks_exact(cols).zip(self.out.chunks_exact_mut(cols)) {
-            let scale = 1.0 / (sum_of_squares(v, x) / cols as f32 + self.eps).sqrt();
-            for ((out, x), w) in out.iter_mut().zip(x).zip(self.weight) {
-                *out = x * scale * w;
-            }
+            norm_row(v, x, self.weight, self.eps, out);
         }
+    }
+}
+
+/// [`RmsNorm`] of one row.
+#[inline(always)]
+pub(super) fn norm_row<V: Lanes>(v: V, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let scale = 1.0 / (sum_of_squares(v, x) / x.len() as f32 + eps).sqrt();
+    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+        *out = x * scale * w;
     }
 }
 

@@ -7,28 +7,21 @@ mod panel;
 
 use std::arch::asm;
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
 use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
-use crate::acts::{ActBlock, Acts, BUNCH};
-use crate::compute::Output;
+use crate::acts::{Acts, BUNCH};
 use crate::layout::{CODEBOOK, Layout};
-use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
+use crate::matmul::Share;
+use crate::pack::{BLOCK, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
 
-/// Some tiles of a product.
+/// A share of a product.
 ///
 /// # Safety
 /// The CPU must have AVX2, FMA and F16C.
-pub(crate) unsafe fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+pub(crate) unsafe fn matmul(share: Share<'_, '_>, acts: &Acts) {
     // SAFETY: handed on.
-    unsafe { super::matmul_tiles::<Avx2>(weights, acts, tiles, out) };
-}
-
-/// [`crate::acts::quantize_bunch`], faster.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
-    crate::acts::quantize_bunch(x, cols, out);
+    unsafe { super::matmul::<Avx2>(share, acts) };
 }
 
 struct Avx2;

@@ -1,28 +1,21 @@
 //! AVX-512 with VNNI: a tile's 16 rows are one vector, `vpdpbusd` sums four columns of each.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
 use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
-use crate::acts::{ActBlock, Acts};
-use crate::compute::Output;
+use crate::acts::Acts;
 use crate::layout::{CODEBOOK, Layout};
-use crate::pack::{BLOCK, Matrix, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
+use crate::matmul::Share;
+use crate::pack::{BLOCK, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
 
-/// Some tiles of a product.
+/// A share of a product.
 ///
 /// # Safety
 /// The CPU must have AVX-512 F, BW, DQ, VL and VNNI.
-pub(crate) unsafe fn matmul_tiles(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
+pub(crate) unsafe fn matmul(share: Share<'_, '_>, acts: &Acts) {
     // SAFETY: handed on.
-    unsafe { super::matmul_tiles::<Avx512Vnni>(weights, acts, tiles, out) };
-}
-
-/// [`crate::acts::quantize_bunch`], faster.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(crate) fn quantize_bunch(x: &[f32], cols: usize, out: &mut [ActBlock]) {
-    crate::acts::quantize_bunch(x, cols, out);
+    unsafe { super::matmul::<Avx512Vnni>(share, acts) };
 }
 
 struct Avx512Vnni;

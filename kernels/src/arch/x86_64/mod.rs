@@ -10,19 +10,20 @@ pub(crate) mod peak;
 
 use std::ops::Range;
 
-use crate::acts::{ActBlock, Acts, BUNCH, Precision};
-use crate::compute::Output;
+use crate::acts::{ActBlock, Acts, BUNCH, Grid, Precision};
+use crate::aligned::with_floats as lend_floats;
 use crate::layout::Layout;
-use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
+use crate::matmul::{Share, Tile};
+use crate::pack::{BLOCK, TILE, unit_bytes};
 
 /// Rows of activations that one kernel call takes at most; whole bunches.
 const COLUMNS: usize = 8;
 /// Blocks of 32 columns in a panel: 12 KiB unpacked, which stay in the first cache beside the
 /// activations that they meet.
 const PANEL: usize = 16;
-/// Rows of activations that are worked on together, and how many blocks of so many: 256 KiB, which
-/// stay in the second cache.
-const RESIDENT: usize = 128;
+/// Rows of activations that are worked on together (a prompt's 512 and a few rests are four parts), and
+/// how many blocks of so many: 272 KiB, which stay in the second cache.
+const RESIDENT: usize = 136;
 const SLAB: usize = 32;
 /// Columns of a panel of floats: 16 KiB.
 const FLOAT_PANEL: usize = 256;
@@ -158,135 +159,231 @@ macro_rules! with_layout {
     };
 }
 
-/// Some tiles of `out = acts · weightsᵀ`.
+/// The same with a layout of integers.
+macro_rules! with_integers {
+    ($layout:expr, $l:ident => $call:expr) => {
+        with_layout!($layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], $l => $call)
+    };
+}
+
+/// A share of a product.
 ///
 /// # Safety
 /// The CPU must have the variant's instructions.
-unsafe fn matmul_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
-    let layout = weights.layout();
+unsafe fn matmul<V: Variant>(mut share: Share<'_, '_>, acts: &Acts) {
+    let is_float = |tile: Tile<'_>| tile.weights.layout().is_float();
+    let (first, width) = (share.groups().start, share.width());
     // SAFETY: handed on.
     unsafe {
-        if layout.is_float() || acts.precision == Precision::F32 {
-            return float_tiles::<V>(weights, acts, tiles, out);
+        if acts.precision == Precision::F32 || (0..width).filter_map(|i| share.tile(first, i)).any(is_float) {
+            with_floats::<V>(&mut share, acts);
+        } else if acts.all_rows() <= V::DIRECT {
+            direct_groups::<V>(&mut share, acts);
+        } else {
+            panel_groups::<V>(&mut share, acts);
         }
-        with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], L => {
-            if acts.rows <= V::DIRECT {
-                direct_tiles::<V, L>(weights, acts, tiles, out);
-            } else {
-                panel_tiles::<V, L>(weights, acts, tiles, out);
-            }
-        });
     }
 }
 
 /// The bunches of the rows from `row` on, from block `from` on.
 fn bunches(acts: &Acts, row: usize, from: usize) -> Bunches<'_> {
-    let row_blocks = acts.row_blocks();
+    let Grid { rows: all, row_blocks } = acts.grid();
     std::array::from_fn(|i| {
         let first = row + i * BUNCH;
-        let rows = BUNCH.min(acts.rows.saturating_sub(first));
-        let start = first.min(acts.rows) * row_blocks;
+        let rows = BUNCH.min(all.saturating_sub(first));
+        let start = first.min(all) * row_blocks;
         &acts.blocks[start..start + rows * row_blocks][from * rows..]
     })
 }
 
 /// # Safety
-/// As `matmul_tiles`.
-unsafe fn direct_tiles<V: Variant, const L: u8>(
-    weights: &Matrix<'_>,
-    acts: &Acts,
-    tiles: Range<usize>,
-    out: &Output<'_>,
-) {
-    for tile in tiles {
-        for row in (0..acts.rows).step_by(COLUMNS) {
-            let x = bunches(acts, row, 0);
-            with_columns!(COLUMNS.min(acts.rows - row), C => {
-                let mut sums = [[0.0; TILE]; C];
-                // SAFETY: handed on.
-                unsafe { V::direct::<L, C>(weights.tile(tile), &x, &mut sums) };
-                store(out, tile, row, &sums);
-            });
-        }
-    }
-}
-
-/// # Safety
-/// As `matmul_tiles`.
-unsafe fn panel_tiles<V: Variant, const L: u8>(
-    weights: &Matrix<'_>,
-    acts: &Acts,
-    tiles: Range<usize>,
-    out: &Output<'_>,
-) {
-    let blocks = acts.row_blocks();
-    let fit = RESIDENT * SLAB / acts.rows.min(RESIDENT);
-    // Slabs of about the same width.
-    let slab = blocks.div_ceil(blocks.div_ceil(fit));
-    let mut panel = [Unpacked::ZERO; PANEL];
-    let mut sums = [[0.0; TILE]; RESIDENT];
-    for rows in (0..acts.rows).step_by(RESIDENT) {
-        let rows = rows..acts.rows.min(rows + RESIDENT);
-        let sums = &mut sums[..rows.len()];
-        for from in (0..blocks).step_by(slab) {
-            let slab = from..blocks.min(from + slab);
-            for tile in tiles.clone() {
-                match from {
-                    0 => sums.fill([0.0; TILE]),
-                    _ => load(out, tile, rows.start, sums),
-                }
-                for from in slab.clone().step_by(PANEL) {
-                    let w = &mut panel[..PANEL.min(slab.end - from)];
+/// As `matmul`.
+unsafe fn direct_groups<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
+    let (rows, width, groups) = (acts.all_rows(), share.width(), share.groups());
+    lend_floats(groups.len() * width * rows * TILE, |floats| {
+        let sums = floats.as_chunks_mut::<TILE>().0;
+        sums.fill([0.0; TILE]);
+        // One matrix after the other, as a stream: memory is what these wait for.
+        for run in (0..width).step_by(share.run()) {
+            for (group, sums) in groups.clone().zip(sums.chunks_exact_mut(width * rows)) {
+                for (i, sums) in sums.chunks_exact_mut(rows).enumerate().skip(run).take(share.run()) {
+                    let Some(tile) = share.tile(group, i) else { continue };
                     // SAFETY: handed on.
-                    unsafe { V::unpack::<L>(weights.tile(tile), from, w) };
-                    for (row, sums) in rows.clone().step_by(COLUMNS).zip(sums.chunks_mut(COLUMNS)) {
-                        let x = bunches(acts, row, from);
-                        with_columns!(sums.len(), C => {
-                            // SAFETY: handed on.
-                            unsafe { V::panel::<L, C>(w, &x, &mut sums.as_chunks_mut::<C>().0[0]) };
-                        });
-                    }
+                    unsafe { direct_tile::<V>(tile, acts, sums) };
                 }
-                store(out, tile, rows.start, sums);
             }
         }
-    }
+        for (group, sums) in groups.zip(sums.chunks_exact_mut(width * rows)) {
+            share.finish(group, 0..rows, sums);
+        }
+    });
 }
 
 /// # Safety
-/// As `matmul_tiles`.
-unsafe fn float_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Range<usize>, out: &Output<'_>) {
-    let layout = weights.layout();
-    let unit = unit_bytes(layout);
-    let mut panel = [[0.0; TILE]; FLOAT_PANEL];
-    let mut x = FloatRows { row: 0, rows: 0, from: 0, cols: 0, values: [[0.0; FLOAT_PANEL]; COLUMNS] };
-    for from in (0..weights.cols()).step_by(FLOAT_PANEL) {
-        let n = FLOAT_PANEL.min(weights.cols() - from);
-        // SAFETY: handed on.
-        unsafe {
-            if layout.is_float() {
-                let columns = |tile| &weights.tile(tile)[from * unit..][..n * unit];
-                for row in (0..acts.rows).step_by(COLUMNS) {
-                    x.copy(acts, row, from, n);
-                    let mut tile = tiles.start;
-                    while x.rows <= FLOAT_FEW && tiles.end - tile >= FLOAT_TILES {
-                        let w: [_; FLOAT_TILES] = std::array::from_fn(|i| columns(tile + i));
-                        float_rows::<V, FLOAT_TILES>(layout, w, &x, tile, out);
-                        tile += FLOAT_TILES;
+/// As `matmul`.
+unsafe fn direct_tile<V: Variant>(tile: Tile<'_>, acts: &Acts, sums: &mut [[f32; TILE]]) {
+    with_integers!(tile.weights.layout(), L => {
+        for (i, sums) in sums.chunks_mut(COLUMNS).enumerate() {
+            let x = bunches(acts, i * COLUMNS, 0);
+            with_columns!(sums.len(), C => {
+                // SAFETY: handed on.
+                unsafe { V::direct::<L, C>(tile.bytes(), &x, &mut sums.as_chunks_mut::<C>().0[0]) };
+            });
+        }
+    });
+}
+
+/// # Safety
+/// As `matmul`.
+unsafe fn panel_groups<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
+    let (all, blocks, width) = (acts.all_rows(), acts.row_blocks(), share.width());
+    // Parts of about the same size.
+    let part = all.div_ceil(all.div_ceil(RESIDENT)).next_multiple_of(COLUMNS);
+    let slab = blocks.div_ceil(blocks.div_ceil(RESIDENT * SLAB / part));
+    // Where there are several slabs, sums of all groups wait for the next.
+    let waiting = if slab < blocks { share.groups().len() } else { 1 };
+    lend_floats(waiting * width * part * TILE, |floats| {
+        let sums = floats.as_chunks_mut::<TILE>().0;
+        let mut panel = [Unpacked::ZERO; PANEL];
+        // Rests are last, and come first.
+        for start in (0..all).step_by(part).rev() {
+            let rows = start..all.min(start + part);
+            for from in (0..blocks).step_by(slab) {
+                let slab = from..blocks.min(from + slab);
+                for (at, group) in share.groups().enumerate() {
+                    let sums = &mut sums[at % waiting * width * rows.len()..][..width * rows.len()];
+                    if from == 0 {
+                        sums.fill([0.0; TILE]);
                     }
-                    for tile in tile..tiles.end {
-                        float_rows::<V, 1>(layout, [columns(tile)], &x, tile, out);
+                    for (i, sums) in sums.chunks_exact_mut(rows.len()).enumerate() {
+                        let Some(tile) = share.tile(group, i) else { continue };
+                        // SAFETY: handed on.
+                        unsafe { panel_tile::<V>(tile, acts, start, slab.clone(), &mut panel, sums) };
+                    }
+                    if slab.end == blocks {
+                        share.finish(group, rows.clone(), sums);
                     }
                 }
-            } else {
-                for tile in tiles.clone() {
-                    with_layout!(layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], L => {
-                        V::dequantize::<L>(weights.tile(tile), from, &mut panel[..n]);
-                    });
-                    for row in (0..acts.rows).step_by(COLUMNS) {
-                        x.copy(acts, row, from, n);
-                        float_rows::<V, 1>(Layout::F32, [as_bytes(&panel[..n])], &x, tile, out);
+            }
+        }
+    });
+}
+
+/// Adds some blocks of a tile times rows from `start` on.
+///
+/// # Safety
+/// As `matmul`.
+unsafe fn panel_tile<V: Variant>(
+    tile: Tile<'_>,
+    acts: &Acts,
+    start: usize,
+    blocks: Range<usize>,
+    panel: &mut [Unpacked; PANEL],
+    sums: &mut [[f32; TILE]],
+) {
+    with_integers!(tile.weights.layout(), L => {
+        for from in blocks.clone().step_by(PANEL) {
+            let w = &mut panel[..PANEL.min(blocks.end - from)];
+            // SAFETY: handed on.
+            unsafe { V::unpack::<L>(tile.bytes(), from, w) };
+            for (i, sums) in sums.chunks_mut(COLUMNS).enumerate() {
+                let x = bunches(acts, start + i * COLUMNS, from);
+                with_columns!(sums.len(), C => {
+                    // SAFETY: handed on.
+                    unsafe { V::panel::<L, C>(w, &x, &mut sums.as_chunks_mut::<C>().0[0]) };
+                });
+            }
+        }
+    });
+}
+
+/// A share with floats on either side.
+///
+/// # Safety
+/// As `matmul`.
+unsafe fn with_floats<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
+    let (rows, width) = (acts.all_rows(), share.width());
+    assert!(FLOAT_TILES.is_multiple_of(width), "{width} tiles in a group");
+    let groups = share.groups();
+    let mut sums = vec![[0.0; TILE]; FLOAT_TILES * rows];
+    for first in groups.clone().step_by(FLOAT_TILES / width) {
+        let these = first..groups.end.min(first + FLOAT_TILES / width);
+        let tiles: [_; FLOAT_TILES] = std::array::from_fn(|i| {
+            let group = first + i / width;
+            if group < these.end { share.tile(group, i % width) } else { None }
+        });
+        sums.fill([0.0; TILE]);
+        // SAFETY: handed on.
+        unsafe {
+            if acts.precision == Precision::Int8 {
+                for (tile, sums) in tiles.iter().zip(sums.chunks_exact_mut(rows)) {
+                    if let Some(tile) = tile && !tile.weights.layout().is_float() {
+                        whole_tile::<V>(*tile, acts, sums);
                     }
+                }
+            }
+            float_tiles::<V>(&tiles, acts, &mut sums);
+        }
+        for (at, group) in these.enumerate() {
+            share.finish(group, 0..rows, &mut sums[at * width * rows..][..width * rows]);
+        }
+    }
+}
+
+/// All rows times one tile of integers.
+///
+/// # Safety
+/// As `matmul`.
+unsafe fn whole_tile<V: Variant>(tile: Tile<'_>, acts: &Acts, sums: &mut [[f32; TILE]]) {
+    // SAFETY: handed on.
+    unsafe {
+        if acts.all_rows() <= V::DIRECT {
+            direct_tile::<V>(tile, acts, sums);
+        } else {
+            panel_tile::<V>(tile, acts, 0, 0..acts.row_blocks(), &mut [Unpacked::ZERO; PANEL], sums);
+        }
+    }
+}
+
+/// All rows times those tiles that are floats, or all of them if the activations are.
+///
+/// # Safety
+/// As `matmul`.
+unsafe fn float_tiles<V: Variant>(tiles: &[Option<Tile<'_>>; FLOAT_TILES], acts: &Acts, sums: &mut [[f32; TILE]]) {
+    let rows = acts.all_rows();
+    let layouts = tiles.map(|tile| tile.map(|tile| tile.weights.layout()));
+    let alike = layouts[0].filter(|layout| layout.is_float() && layouts == [Some(*layout); FLOAT_TILES]);
+    let mut panel = [[0.0; TILE]; FLOAT_PANEL];
+    let mut x = FloatRows { rows: 0, cols: 0, values: [[0.0; FLOAT_PANEL]; COLUMNS] };
+    for from in (0..acts.cols).step_by(FLOAT_PANEL) {
+        let n = FLOAT_PANEL.min(acts.cols - from);
+        let columns = |tile: Tile<'_>| {
+            let unit = unit_bytes(tile.weights.layout());
+            from * unit..(from + n) * unit
+        };
+        // SAFETY: handed on.
+        unsafe {
+            if rows <= FLOAT_FEW && let Some(layout) = alike {
+                x.copy(acts, 0, from, n);
+                let w = tiles.map(|tile| tile.map_or(&[][..], |tile| &tile.bytes()[columns(tile)]));
+                float_rows::<V, FLOAT_TILES>(layout, w, &x, sums, rows);
+                continue;
+            }
+            for (tile, sums) in tiles.iter().zip(sums.chunks_exact_mut(rows)) {
+                let Some(tile) = *tile else { continue };
+                let layout = tile.weights.layout();
+                let (layout, w) = if layout.is_float() {
+                    (layout, &tile.bytes()[columns(tile)])
+                } else if acts.precision == Precision::F32 {
+                    with_integers!(layout, L => V::dequantize::<L>(tile.bytes(), from, &mut panel[..n]));
+                    (Layout::F32, as_bytes(&panel[..n]))
+                } else {
+                    continue;
+                };
+                for (i, sums) in sums.chunks_mut(COLUMNS).enumerate() {
+                    x.copy(acts, i * COLUMNS, from, n);
+                    let rows = sums.len();
+                    float_rows::<V, 1>(layout, [w], &x, sums, rows);
                 }
             }
         }
@@ -295,84 +392,51 @@ unsafe fn float_tiles<V: Variant>(weights: &Matrix<'_>, acts: &Acts, tiles: Rang
 
 /// Some columns of some rows of activations, as floats.
 struct FloatRows {
-    row: usize,
     rows: usize,
-    from: usize,
     cols: usize,
     values: [[f32; FLOAT_PANEL]; COLUMNS],
 }
 
 impl FloatRows {
     fn copy(&mut self, acts: &Acts, row: usize, from: usize, cols: usize) {
-        (self.row, self.from, self.cols) = (row, from, cols);
-        self.rows = COLUMNS.min(acts.rows - row);
+        self.cols = cols;
+        self.rows = COLUMNS.min(acts.all_rows() - row);
         for (i, values) in self.values[..self.rows].iter_mut().enumerate() {
             acts.floats(row + i, from, &mut values[..cols]);
         }
     }
 }
 
-/// Adds `x` times the same columns `w` of `T` tiles from `tile` on.
+/// Adds `x` times the same columns `w` of `T` tiles, whose sums are `apart`.
 ///
 /// # Safety
-/// As `matmul_tiles`.
+/// As `matmul`.
 unsafe fn float_rows<V: Variant, const T: usize>(
     layout: Layout,
     w: [&[u8]; T],
     x: &FloatRows,
-    tile: usize,
-    out: &Output<'_>,
+    to: &mut [[f32; TILE]],
+    apart: usize,
 ) {
     with_columns!(x.rows, C => {
         let rows: [&[f32]; C] = std::array::from_fn(|c| &x.values[c][..x.cols]);
         let mut sums = [[[0.0; TILE]; C]; T];
-        if x.from > 0 {
-            sums.iter_mut().enumerate().for_each(|(t, sums)| load(out, tile + t, x.row, sums));
+        for (sums, to) in sums.iter_mut().zip(to.chunks(apart)) {
+            sums.copy_from_slice(&to[..C]);
         }
         with_layout!(layout, [F32, F16, BF16], L => {
             // SAFETY: handed on.
             unsafe { V::floats::<L, C, T>(w, &rows, &mut sums) }
         });
-        sums.iter().enumerate().for_each(|(t, sums)| store(out, tile + t, x.row, sums));
+        for (sums, to) in sums.iter().zip(to.chunks_mut(apart)) {
+            to[..C].copy_from_slice(sums);
+        }
     });
 }
 
 fn as_bytes(floats: &[[f32; TILE]]) -> &[u8] {
     // SAFETY: floats are bytes without padding, and a byte may begin anywhere.
     unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
-}
-
-// All but the last tile of a matrix are whole. They have loops of their own, in which a copy has a
-// known length and is one instruction or two; side by side in one loop, both become a call.
-
-fn load(out: &Output<'_>, tile: usize, row: usize, sums: &mut [[f32; TILE]]) {
-    // SAFETY: a tile is given to one thread, which holds one of these slices at a time.
-    let out = |c: usize| unsafe { out.tile(tile, row + c) };
-    if out(0).len() == TILE {
-        for (c, sums) in sums.iter_mut().enumerate() {
-            *sums = *out(c).as_chunks().0.first().expect("the tile is whole");
-        }
-    } else {
-        for (c, sums) in sums.iter_mut().enumerate() {
-            let out = out(c);
-            sums[..out.len()].copy_from_slice(out);
-        }
-    }
-}
-
-fn store(out: &Output<'_>, tile: usize, row: usize, sums: &[[f32; TILE]]) {
-    // SAFETY: a tile is given to one thread, which holds one of these slices at a time.
-    let out = |c: usize| unsafe { out.tile(tile, row + c) };
-    if out(0).len() == TILE {
-        for (c, sums) in sums.iter().enumerate() {
-            *out(c).as_chunks_mut().0.first_mut().expect("the tile is whole") = *sums;
-        }
-    } else {
-        for (c, sums) in sums.iter().enumerate() {
-            let out = out(c);
-            out.copy_from_slice(&sums[..out.len()]);
-        }
-    }
 }
 
 /// What the leaves rely on: `x` has `blocks` blocks for each of `C` rows.
