@@ -129,14 +129,7 @@ impl Grid {
 impl Acts {
     /// An empty buffer.
     pub fn new() -> Self {
-        Self {
-            rows: 0,
-            cols: 0,
-            precision: Precision::Int8,
-            split: Vec::new(),
-            blocks: Vec::new(),
-            exact: Vec::new(),
-        }
+        Self { rows: 0, cols: 0, precision: Precision::Int8, split: Vec::new(), blocks: Vec::new(), exact: Vec::new() }
     }
 
     /// Rows it holds.

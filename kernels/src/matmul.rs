@@ -48,13 +48,16 @@ pub enum Then<'a> {
     Add,
 }
 
+/// Takes the sums of some groups for some rows.
+type Finish<'s> = dyn FnMut(Range<usize>, Range<usize>, &mut Sums) + 's;
+
 /// Groups of tiles that one thread computes.
 pub(crate) struct Share<'s, 'w> {
     groups: Range<usize>,
-    width: usize,
+    /// Each gives every group as many tiles.
+    matrices: &'s [Matrix<'w>],
     run: usize,
-    tile: &'s dyn Fn(usize, usize) -> Option<Tile<'w>>,
-    finish: &'s mut dyn FnMut(usize, Range<usize>, &mut Sums),
+    finish: &'s mut Finish<'s>,
 }
 
 /// One tile of a matrix.
@@ -71,39 +74,46 @@ impl<'a> Tile<'a> {
 }
 
 impl<'s, 'w> Share<'s, 'w> {
+    /// `run` tiles of each matrix are a group.
     pub(crate) fn new(
         groups: Range<usize>,
-        (width, run): (usize, usize),
-        tile: &'s dyn Fn(usize, usize) -> Option<Tile<'w>>,
-        finish: &'s mut dyn FnMut(usize, Range<usize>, &mut Sums),
+        matrices: &'s [Matrix<'w>],
+        run: usize,
+        finish: &'s mut Finish<'s>,
     ) -> Self {
-        Self { groups, width, run, tile, finish }
+        Self { groups, matrices, run, finish }
     }
 
     pub(crate) fn groups(&self) -> Range<usize> {
         self.groups.clone()
     }
 
-    /// Tiles in a group.
-    pub(crate) fn width(&self) -> usize {
-        self.width
+    pub(crate) fn matrices(&self) -> &'s [Matrix<'w>] {
+        self.matrices
     }
 
-    /// So many tiles of a group are of one matrix, and go on in the next group.
+    /// Tiles of one matrix in a group, which go on in the next group.
     pub(crate) fn run(&self) -> usize {
         self.run
     }
 
-    /// Tile `i` of a group; `None` if there is none, and its sums are zero.
-    pub(crate) fn tile(&self, group: usize, i: usize) -> Option<Tile<'w>> {
-        (self.tile)(group, i)
+    /// Tiles in a group.
+    pub(crate) fn width(&self) -> usize {
+        self.run * self.matrices.len()
     }
 
-    /// Takes the finished sums of a group for some rows: those of one tile after those of the
-    /// other. The last rows must come first, since rests are the last.
-    pub(crate) fn finish(&mut self, group: usize, rows: Range<usize>, sums: &mut Sums) {
-        debug_assert_eq!(sums.len(), rows.len() * self.width);
-        (self.finish)(group, rows, sums);
+    /// Tile `i` of a group; `None` if there is none, and its sums are zero.
+    pub(crate) fn tile(&self, group: usize, i: usize) -> Option<Tile<'w>> {
+        let weights = self.matrices[i / self.run];
+        let index = group * self.run + i % self.run;
+        (index < weights.tiles()).then_some(Tile { weights, index })
+    }
+
+    /// Takes the finished sums of some groups for some rows: `[group][tile][row]`. The last rows must
+    /// come first, since rests are the last.
+    pub(crate) fn finish(&mut self, groups: Range<usize>, rows: Range<usize>, sums: &mut Sums) {
+        debug_assert_eq!(sums.len(), groups.len() * rows.len() * self.width());
+        (self.finish)(groups, rows, sums);
     }
 }
 
@@ -152,8 +162,10 @@ impl Compute {
                 let after = before + rows.weights.tiles();
                 if share.start < after && before < share.end {
                     let groups = share.start.max(before) - before..share.end.min(after) - before;
-                    let tile = |index, _| Some(Tile { weights: rows.weights, index });
-                    self.compute(groups, (1, 1), &tile, x, &mut |tile, range, sums| rows.put(tile, range, sums));
+                    self.compute(groups, &[rows.weights], 1, x, &mut |tiles, range, sums| {
+                        let by_tile = sums.chunks_exact(range.len());
+                        tiles.zip(by_tile).for_each(|(tile, sums)| rows.put(tile, range.clone(), sums));
+                    });
                 }
                 before = after;
             }
@@ -169,7 +181,6 @@ impl Compute {
         assert_eq!((gate.rows(), gate.cols()), (up.rows(), up.cols()), "rows and columns of gate and up");
         assert_eq!(gate.cols(), x.cols, "columns of the weights and of the activations");
         out.shape(x.rows, gate.rows(), x.precision, &x.split);
-        let tiles = gate.tiles();
         let gated = Gated {
             isa: self.isa(),
             grid: out.grid(),
@@ -181,13 +192,11 @@ impl Compute {
                 Precision::F32 => To::Floats(Parted::new(&mut out.exact)),
             },
         };
-        self.deal(tiles.div_ceil(TILES), x, &|groups| {
-            let tile = |group: usize, i: usize| {
-                let index = group * TILES + i % TILES;
-                let weights = if i < TILES { gate } else { up };
-                (index < tiles).then_some(Tile { weights, index })
-            };
-            self.compute(groups, (2 * TILES, TILES), &tile, x, &mut |group, rows, sums| gated.put(group, rows, sums));
+        self.deal(gate.tiles().div_ceil(TILES), x, &|groups| {
+            self.compute(groups, &[gate, up], TILES, x, &mut |groups, rows, sums| {
+                let by_group = sums.chunks_exact_mut(2 * TILES * rows.len());
+                groups.zip(by_group).for_each(|(group, sums)| gated.put(group, rows.clone(), sums));
+            });
         });
     }
 
@@ -196,52 +205,34 @@ impl Compute {
         if x.rows == 0 {
             return;
         }
-        let dealt = self.threads().get() * if x.rows <= 16 { 16 } else { 4 };
+        let dealt = self.threads().get() * if x.rows <= 16 { 8 } else { 4 };
         let chunk = groups.div_ceil(dealt).max(1);
         self.for_each(groups.div_ceil(chunk), &|i| work(i * chunk..groups.min((i + 1) * chunk)));
     }
 
     /// Computes groups of tiles; `put` gets sums in which rows that entered in two parts are whole.
-    fn compute<'w>(
+    fn compute(
         &self,
         groups: Range<usize>,
-        (width, run): (usize, usize),
-        tile: &dyn Fn(usize, usize) -> Option<Tile<'w>>,
+        matrices: &[Matrix<'_>],
+        run: usize,
         x: &Acts,
-        put: &mut dyn FnMut(usize, Range<usize>, &mut Sums),
+        put: &mut Finish<'_>,
     ) {
-        let (first, rests) = (groups.start, x.split.len());
-        // The sums of rests, until their rows come: `[group][tile][rest]`.
-        let mut kept = vec![[0.0; TILE]; if rests == 0 { 0 } else { groups.len() * width * rests }];
-        let mut finish = |group: usize, rows: Range<usize>, sums: &mut Sums| {
-            if rests == 0 {
-                return put(group, rows, sums);
+        let mut rests = Rests::new(&groups, matrices.len() * run, x);
+        let mut finish = |groups: Range<usize>, rows: Range<usize>, sums: &mut Sums| {
+            if x.split.is_empty() {
+                return put(groups, rows, sums);
             }
-            let at = x.rests_at();
-            let whole = rows.start..rows.end.min(x.rows);
-            let kept = &mut kept[(group - first) * width * rests..][..width * rests];
-            for (sums, kept) in sums.chunks_exact_mut(rows.len()).zip(kept.chunks_exact_mut(rests)) {
-                for row in rows.start.max(at)..rows.end {
-                    kept[row - at] = sums[row - rows.start];
-                }
-                for (&row, kept) in x.split.iter().zip(kept) {
-                    if whole.contains(&row) {
-                        sums[row - rows.start].iter_mut().zip(kept).for_each(|(sum, rest)| *sum += *rest);
-                    }
+            let of_group = sums.len() / groups.len();
+            for (group, sums) in groups.zip(sums.chunks_exact_mut(of_group)) {
+                let (whole, sums) = rests.add(group, rows.clone(), sums);
+                if !whole.is_empty() {
+                    put(group..group + 1, whole, sums);
                 }
             }
-            if whole.is_empty() {
-                return;
-            }
-            if whole.len() < rows.len() {
-                for tile in 1..width {
-                    sums.copy_within(tile * rows.len()..tile * rows.len() + whole.len(), tile * whole.len());
-                }
-            }
-            let sums = &mut sums[..whole.len() * width];
-            put(group, whole, sums);
         };
-        let share = Share::new(groups, (width, run), tile, &mut finish);
+        let share = Share::new(groups, matrices, run, &mut finish);
         match self.isa() {
             Isa::Scalar => scalar::matmul(share, x),
             #[cfg(target_arch = "x86_64")]
@@ -338,5 +329,44 @@ impl Gated<'_> {
                 }
             }
         }
+    }
+}
+
+/// Sums of rests, kept until their rows come.
+struct Rests<'a> {
+    x: &'a Acts,
+    first_group: usize,
+    /// `[group][tile][rest]`
+    kept: Vec<[f32; TILE]>,
+    /// Of one group.
+    len: usize,
+}
+
+impl<'a> Rests<'a> {
+    fn new(groups: &Range<usize>, width: usize, x: &'a Acts) -> Self {
+        let len = width * x.split.len();
+        Self { x, first_group: groups.start, kept: vec![[0.0; TILE]; len * groups.len()], len }
+    }
+
+    /// Keeps what is of rests, and adds what was kept to the rows that it belongs to; returns those
+    /// rows that are none and their sums.
+    fn add<'s>(&mut self, group: usize, rows: Range<usize>, sums: &'s mut Sums) -> (Range<usize>, &'s mut Sums) {
+        let (split, at) = (&self.x.split, self.x.rests_at());
+        let whole = rows.start..rows.end.min(self.x.rows).max(rows.start);
+        let kept = &mut self.kept[(group - self.first_group) * self.len..][..self.len];
+        for (sums, kept) in sums.chunks_exact_mut(rows.len()).zip(kept.chunks_exact_mut(split.len())) {
+            for row in rows.start.max(at)..rows.end {
+                kept[row - at] = sums[row - rows.start];
+            }
+            for (&row, kept) in split.iter().zip(kept).filter(|(row, _)| whole.contains(row)) {
+                sums[row - rows.start].iter_mut().zip(kept).for_each(|(sum, rest)| *sum += *rest);
+            }
+        }
+        let tiles = sums.len() / rows.len();
+        for tile in 1..tiles {
+            sums.copy_within(tile * rows.len()..tile * rows.len() + whole.len(), tile * whole.len());
+        }
+        let len = whole.len() * tiles;
+        (whole, &mut sums[..len])
     }
 }

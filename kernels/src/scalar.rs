@@ -133,7 +133,7 @@ fn define(mut share: Share<'_, '_>, acts: &Acts) {
                 }
             }
         }
-        share.finish(group, 0..rows, &mut sums);
+        share.finish(group..group + 1, 0..rows, &mut sums);
     }
 }
 
@@ -233,6 +233,8 @@ fn dequantize_tile(layout: Layout, tile: &[u8], from: usize, out: &mut [[f32; TI
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::{AlignedBytes, Compute, Isa, Matrix, pack, packed_len};
 
@@ -255,9 +257,10 @@ mod tests {
                 compute.quantize(&x, cols, precision, &mut acts);
                 let [plain, chosen] = [define, matmul].map(|compute: fn(Share<'_, '_>, &Acts)| {
                     let mut out = Vec::new();
-                    let tile = |index, _| Some(Tile { weights, index });
-                    let mut finish = |_, _, sums: &mut [[f32; TILE]]| out.extend(sums.as_flattened().iter().map(|y| y.to_bits()));
-                    compute(Share::new(0..2, (1, 1), &tile, &mut finish), &acts);
+                    let mut finish = |_: Range<usize>, _: Range<usize>, sums: &mut [[f32; TILE]]| {
+                        out.extend(sums.as_flattened().iter().map(|y| y.to_bits()))
+                    };
+                    compute(Share::new(0..2, &[weights], 1, &mut finish), &acts);
                     out
                 });
                 assert_eq!(plain, chosen, "{layout} {precision:?}");

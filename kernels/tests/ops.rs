@@ -184,16 +184,6 @@ fn sums_are_exact_sums() {
         });
         let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
         assert_eq!(bits(&got), bits(&expected));
-
-        let rows = [x.clone(), y.clone()].concat();
-        let bias = noise(n, 9, 3.0);
-        let got = everywhere(|c| {
-            let mut rows = rows.clone();
-            c.add_bias(&mut rows, &bias);
-            rows
-        });
-        let expected: Vec<f32> = rows.iter().enumerate().map(|(i, x)| x + bias[i % n]).collect();
-        assert_eq!(bits(&got), bits(&expected));
     }
 }
 

@@ -51,14 +51,6 @@ impl Compute {
         });
     }
 
-    /// Adds `bias` to each row of `x`.
-    ///
-    /// # Shapes
-    /// `x` holds any number of rows of `bias.len()`.
-    pub fn add_bias(&self, x: &mut [f32], bias: &[f32]) {
-        self.by_rows(x.len(), bias.len(), x, &|_, x| run(self.isa(), rows::AddBias { x, bias }));
-    }
-
     /// `gate = silu(gate) · up`, where silu(x) = x / (1 + e^−x).
     ///
     /// # Shapes

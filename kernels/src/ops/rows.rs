@@ -65,21 +65,3 @@ impl Op for Add<'_> {
         }
     }
 }
-
-/// Each row of x += bias.
-pub(crate) struct AddBias<'a> {
-    pub(crate) x: &'a mut [f32],
-    pub(crate) bias: &'a [f32],
-}
-
-impl Op for AddBias<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<V: Lanes>(self, _: V) {
-        for row in self.x.chunks_exact_mut(self.bias.len()) {
-            for (x, b) in row.iter_mut().zip(self.bias) {
-                *x += b;
-            }
-        }
-    }
-}

@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 
 use super::{AHEAD, Bunches, Sums, Unpacked, Variant};
 use super::{block_at, check_bunches, has_halves, has_min, is_signed, layout_of, tile_blocks};
-use crate::acts::{Acts, BUNCH};
+use crate::acts::{ActBlock, Acts, BUNCH};
 use crate::layout::{CODEBOOK, Layout};
 use crate::matmul::Share;
 use crate::pack::{BLOCK, SUB_SCALES, TILE, int_bytes, int_offset, unit_bytes, unit_elems};
@@ -144,14 +144,17 @@ impl Variant for Avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn panel<const L: u8, const C: usize>(w: &[Unpacked], x: &Bunches<'_>, sums: &mut Sums<C>) {
         check_bunches::<C>(x, w.len());
-        for (x, sums) in x.iter().zip(sums.chunks_mut(BUNCH)) {
+        // Bunches are equally far apart.
+        let [first, second] = x.map(<[ActBlock]>::as_ptr);
+        let after = second.wrapping_byte_add(second.addr().wrapping_sub(first.addr()));
+        for ((x, next), sums) in x.iter().zip([second, after]).zip(sums.chunks_mut(BUNCH)) {
             // SAFETY: as many blocks as there are unpacked ones were checked.
             unsafe {
                 match sums.len() {
-                    1 => panel::bunch::<L, 1>(w, x, sums),
-                    2 => panel::bunch::<L, 2>(w, x, sums),
-                    3 => panel::bunch::<L, 3>(w, x, sums),
-                    _ => panel::bunch::<L, 4>(w, x, sums),
+                    1 => panel::bunch::<L, 1>(w, x, next, sums),
+                    2 => panel::bunch::<L, 2>(w, x, next, sums),
+                    3 => panel::bunch::<L, 3>(w, x, next, sums),
+                    _ => panel::bunch::<L, 4>(w, x, next, sums),
                 }
             }
         }

@@ -41,7 +41,8 @@ impl Variant for Avx512Vnni {
         let mut block = 0;
         for unit in tile.chunks_exact(unit_len) {
             for s in 0..subs {
-                prefetch(L, unit, s);
+                // Nothing is asked for ahead: what has these instructions does so by itself, and does it
+                // better alone.
                 // SAFETY: a whole unit, and `s` is one of its sub-blocks.
                 let w = unsafe { unpack::<L>(unit.as_ptr(), s) };
                 // SAFETY: as many blocks as the tile has were checked.

@@ -8,13 +8,14 @@ pub(crate) mod avx2;
 pub(crate) mod avx512vnni;
 pub(crate) mod peak;
 
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::ops::Range;
 
 use crate::acts::{ActBlock, Acts, BUNCH, Grid, Precision};
 use crate::aligned::with_floats as lend_floats;
 use crate::layout::Layout;
 use crate::matmul::{Share, Tile};
-use crate::pack::{BLOCK, TILE, unit_bytes};
+use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
 
 /// Rows of activations that one kernel call takes at most; whole bunches.
 const COLUMNS: usize = 8;
@@ -199,38 +200,72 @@ fn bunches(acts: &Acts, row: usize, from: usize) -> Bunches<'_> {
 /// # Safety
 /// As `matmul`.
 unsafe fn direct_groups<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
-    let (rows, width, groups) = (acts.all_rows(), share.width(), share.groups());
+    let (rows, width, groups, run) = (acts.all_rows(), share.width(), share.groups(), share.run());
     lend_floats(groups.len() * width * rows * TILE, |floats| {
         let sums = floats.as_chunks_mut::<TILE>().0;
-        sums.fill([0.0; TILE]);
         // One matrix after the other, as a stream: memory is what these wait for.
-        for run in (0..width).step_by(share.run()) {
-            for (group, sums) in groups.clone().zip(sums.chunks_exact_mut(width * rows)) {
-                for (i, sums) in sums.chunks_exact_mut(rows).enumerate().skip(run).take(share.run()) {
-                    let Some(tile) = share.tile(group, i) else { continue };
-                    // SAFETY: handed on.
-                    unsafe { direct_tile::<V>(tile, acts, sums) };
-                }
+        for (i, weights) in share.matrices().iter().enumerate() {
+            if let Some(next) = share.matrices().get(i + 1) {
+                ask_for_beginning(next.tile(groups.start * run));
             }
+            let tiles = groups.start * run..groups.end * run;
+            let there = tiles.start..tiles.end.min(weights.tiles());
+            let place = |tile: usize| {
+                let at = tile - tiles.start;
+                (at / run * width + i * run + at % run) * rows
+            };
+            for tile in there.end..tiles.end {
+                sums[place(tile)..][..rows].fill([0.0; TILE]);
+            }
+            with_integers!(weights.layout(), L => {
+                // SAFETY: handed on.
+                unsafe { direct_tiles::<V, L>(weights, there, acts, sums, &place) };
+            });
         }
-        for (group, sums) in groups.zip(sums.chunks_exact_mut(width * rows)) {
-            share.finish(group, 0..rows, sums);
-        }
+        share.finish(groups, 0..rows, sums);
     });
 }
 
+/// Asks for what the stream of weights from another place begins with, which nothing else does.
+fn ask_for_beginning(tile: &[u8]) {
+    for line in tile[..tile.len().min(AHEAD)].chunks(64) {
+        // SAFETY: SSE is a part of x86-64, and a prefetch may name any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+    }
+}
+
+/// All rows, of which there are at most [`DIRECT`](Variant::DIRECT), times some tiles; the sums of a tile
+/// go to its place.
+///
 /// # Safety
 /// As `matmul`.
-unsafe fn direct_tile<V: Variant>(tile: Tile<'_>, acts: &Acts, sums: &mut [[f32; TILE]]) {
-    with_integers!(tile.weights.layout(), L => {
-        for (i, sums) in sums.chunks_mut(COLUMNS).enumerate() {
-            let x = bunches(acts, i * COLUMNS, 0);
-            with_columns!(sums.len(), C => {
-                // SAFETY: handed on.
-                unsafe { V::direct::<L, C>(tile.bytes(), &x, &mut sums.as_chunks_mut::<C>().0[0]) };
-            });
+unsafe fn direct_tiles<V: Variant, const L: u8>(
+    weights: &Matrix<'_>,
+    tiles: Range<usize>,
+    acts: &Acts,
+    sums: &mut [[f32; TILE]],
+    place: &dyn Fn(usize) -> usize,
+) {
+    let rows = acts.all_rows();
+    let mut some = |tile: usize, from: usize, x: &Bunches<'_>| {
+        with_columns!(COLUMNS.min(rows - from), C => {
+            let mut these = [[0.0; TILE]; C];
+            // SAFETY: handed on.
+            unsafe { V::direct::<L, C>(weights.tile(tile), x, &mut these) };
+            sums[place(tile) + from..][..C].copy_from_slice(&these);
+        });
+    };
+    if rows <= COLUMNS {
+        let x = bunches(acts, 0, 0);
+        tiles.for_each(|tile| some(tile, 0, &x));
+        return;
+    }
+    // The weights are what is far away: all rows before the next tile.
+    for tile in tiles {
+        for from in (0..rows).step_by(COLUMNS) {
+            some(tile, from, &bunches(acts, from, 0));
         }
-    });
+    }
 }
 
 /// # Safety
@@ -261,7 +296,7 @@ unsafe fn panel_groups<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
                         unsafe { panel_tile::<V>(tile, acts, start, slab.clone(), &mut panel, sums) };
                     }
                     if slab.end == blocks {
-                        share.finish(group, rows.clone(), sums);
+                        share.finish(group..group + 1, rows.clone(), sums);
                     }
                 }
             }
@@ -317,7 +352,9 @@ unsafe fn with_floats<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
         unsafe {
             if acts.precision == Precision::Int8 {
                 for (tile, sums) in tiles.iter().zip(sums.chunks_exact_mut(rows)) {
-                    if let Some(tile) = tile && !tile.weights.layout().is_float() {
+                    if let Some(tile) = tile
+                        && !tile.weights.layout().is_float()
+                    {
                         whole_tile::<V>(*tile, acts, sums);
                     }
                 }
@@ -325,7 +362,7 @@ unsafe fn with_floats<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
             float_tiles::<V>(&tiles, acts, &mut sums);
         }
         for (at, group) in these.enumerate() {
-            share.finish(group, 0..rows, &mut sums[at * width * rows..][..width * rows]);
+            share.finish(group..group + 1, 0..rows, &mut sums[at * width * rows..][..width * rows]);
         }
     }
 }
@@ -338,7 +375,9 @@ unsafe fn whole_tile<V: Variant>(tile: Tile<'_>, acts: &Acts, sums: &mut [[f32; 
     // SAFETY: handed on.
     unsafe {
         if acts.all_rows() <= V::DIRECT {
-            direct_tile::<V>(tile, acts, sums);
+            with_integers!(tile.weights.layout(), L => {
+                direct_tiles::<V, L>(&tile.weights, tile.index..tile.index + 1, acts, sums, &|_| 0);
+            });
         } else {
             panel_tile::<V>(tile, acts, 0, 0..acts.row_blocks(), &mut [Unpacked::ZERO; PANEL], sums);
         }
@@ -363,7 +402,9 @@ unsafe fn float_tiles<V: Variant>(tiles: &[Option<Tile<'_>>; FLOAT_TILES], acts:
         };
         // SAFETY: handed on.
         unsafe {
-            if rows <= FLOAT_FEW && let Some(layout) = alike {
+            if rows <= FLOAT_FEW
+                && let Some(layout) = alike
+            {
                 x.copy(acts, 0, from, n);
                 let w = tiles.map(|tile| tile.map_or(&[][..], |tile| &tile.bytes()[columns(tile)]));
                 float_rows::<V, FLOAT_TILES>(layout, w, &x, sums, rows);

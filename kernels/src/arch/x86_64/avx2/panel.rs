@@ -28,13 +28,18 @@ fn pinned(mut vector: __m256i) -> __m256i {
     vector
 }
 
-/// Adds unpacked blocks times one bunch of `C` rows of activations.
+/// Adds unpacked blocks times one bunch of `C` rows of activations, and asks for those of the `next`.
 ///
 /// # Safety
 /// `x` must have as many blocks as `w` for all rows; `sums` are `C`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn bunch<const L: u8, const C: usize>(w: &[Unpacked], x: &[ActBlock], sums: &mut [[f32; TILE]]) {
+pub(super) unsafe fn bunch<const L: u8, const C: usize>(
+    w: &[Unpacked],
+    x: &[ActBlock],
+    next: *const ActBlock,
+    sums: &mut [[f32; TILE]],
+) {
     let sums = &mut sums.as_chunks_mut::<C>().0[0];
     let mut acc = [[_mm256_setzero_ps(); 2]; C];
     for (acc, sums) in acc.iter_mut().zip(&*sums) {
@@ -42,6 +47,9 @@ pub(super) unsafe fn bunch<const L: u8, const C: usize>(w: &[Unpacked], x: &[Act
         *acc = unsafe { [_mm256_loadu_ps(sums.as_ptr()), _mm256_loadu_ps(sums.as_ptr().add(8))] };
     }
     for (block, w) in w.iter().enumerate() {
+        for c in 0..C {
+            _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(block * C + c).cast());
+        }
         // SAFETY: the caller says that the blocks are there.
         let x = unsafe { &*opaque(x.as_ptr().add(block * C).cast::<[ActBlock; C]>()) };
         if matches!(in_i16(L), 1 | 8) {
