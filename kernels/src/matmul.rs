@@ -211,14 +211,7 @@ impl Compute {
     }
 
     /// Computes groups of tiles; `put` gets sums in which rows that entered in two parts are whole.
-    fn compute(
-        &self,
-        groups: Range<usize>,
-        matrices: &[Matrix<'_>],
-        run: usize,
-        x: &Acts,
-        put: &mut Finish<'_>,
-    ) {
+    fn compute(&self, groups: Range<usize>, matrices: &[Matrix<'_>], run: usize, x: &Acts, put: &mut Finish<'_>) {
         let mut rests = Rests::new(&groups, matrices.len() * run, x);
         let mut finish = |groups: Range<usize>, rows: Range<usize>, sums: &mut Sums| {
             if x.split.is_empty() {
