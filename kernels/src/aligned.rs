@@ -49,7 +49,7 @@ struct Floats([f32; WIDTH]);
 ///
 /// # Panics
 /// If called from inside `f`.
-pub(crate) fn with_floats<T>(floats: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+pub(crate) fn lend_floats<T>(floats: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     thread_local! {
         static BUFFER: RefCell<Vec<Floats>> = const { RefCell::new(Vec::new()) };
     }

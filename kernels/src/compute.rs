@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::acts::{ActBlock, Acts, BUNCH, Grid, Precision};
-use crate::aligned::with_floats;
+use crate::aligned::lend_floats;
 use crate::detect::Isa;
 use crate::layout::Layout;
 use crate::ops::lanes::run;
@@ -122,7 +122,7 @@ impl Compute {
         let Grid { rows, row_blocks } = out.grid();
         let blocks = &mut out.blocks[..rows * row_blocks];
         let bunch = |first: usize, out: &mut [ActBlock]| {
-            with_floats(cols, |buffer| run(self.isa, Prepare { source, first, buffer, out }));
+            lend_floats(cols, |buffer| run(self.isa, Prepare { source, first, buffer, out }));
         };
         if x.len() < PREPARE_ALONE {
             let bunches = blocks.chunks_mut(BUNCH * row_blocks);

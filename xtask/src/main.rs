@@ -15,7 +15,10 @@ use std::{env, process::ExitCode};
 const TASKS: &[(&str, &str)] = &[
     ("check", "format, lints, docs without warnings, layering, places of unsafe code"),
     ("test [CRATE]", "unit, doc and integration tests, of one crate or of all; UPDATE=1 accepts snapshots"),
-    ("sanitize", "Miri on the plain kernels and the thread pool; wants the nightly toolchain, says what it skips"),
+    (
+        "sanitize",
+        "AddressSanitizer, ThreadSanitizer and Miri on the kernels; wants the nightly toolchain with miri and rust-src",
+    ),
     (
         "clients [GROUP…]",
         "real client programs against a service of our own, of one group or of all (see clients/README.md)",

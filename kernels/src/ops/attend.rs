@@ -11,7 +11,7 @@ use super::exp::exp;
 use super::lanes::{Lanes, Op, WIDTH, run};
 use super::product::{Element, Product};
 use crate::Compute;
-use crate::aligned::with_floats;
+use crate::aligned::lend_floats;
 use crate::kv::{KvStore, PAGE_TOKENS};
 use crate::shared::Parted;
 
@@ -106,7 +106,7 @@ impl Compute {
         if parts.len() >= 4 * self.threads().get() || spans.len() == parts.len() {
             self.for_each(parts.len(), &|i| {
                 let part = parts[parts.len() - 1 - i];
-                with_floats(part.work_floats() + part.partial_floats(), |floats| {
+                lend_floats(part.work_floats() + part.partial_floats(), |floats| {
                     let (work, partial) = floats.split_at_mut(part.work_floats());
                     let mut total = Total::new(part);
                     for span in 0..part.spans() {
@@ -124,7 +124,7 @@ impl Compute {
                 let (part, span) = (parts[spans[i].0], spans[i].1);
                 // SAFETY: chunk i of the region is this call's alone.
                 let partial = unsafe { shared.part(i * stride, part.partial_floats()) };
-                with_floats(part.work_floats(), |work| run(isa, Span { part, span, work, partial }));
+                lend_floats(part.work_floats(), |work| run(isa, Span { part, span, work, partial }));
             });
             for (i, part) in parts.iter().enumerate() {
                 let mut total = Total::new(*part);

@@ -12,7 +12,7 @@ use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::ops::Range;
 
 use crate::acts::{ActBlock, Acts, BUNCH, Grid, Precision};
-use crate::aligned::with_floats as lend_floats;
+use crate::aligned::lend_floats;
 use crate::layout::Layout;
 use crate::matmul::{Share, Tile};
 use crate::pack::{BLOCK, Matrix, TILE, unit_bytes};
@@ -172,12 +172,11 @@ macro_rules! with_integers {
 /// # Safety
 /// The CPU must have the variant's instructions.
 unsafe fn matmul<V: Variant>(mut share: Share<'_, '_>, acts: &Acts) {
-    let is_float = |tile: Tile<'_>| tile.weights.layout().is_float();
-    let (first, width) = (share.groups().start, share.width());
+    let floats = share.matrices().iter().any(|weights| weights.layout().is_float());
     // SAFETY: handed on.
     unsafe {
-        if acts.precision == Precision::F32 || (0..width).filter_map(|i| share.tile(first, i)).any(is_float) {
-            with_floats::<V>(&mut share, acts);
+        if floats || acts.precision == Precision::F32 {
+            float_groups::<V>(&mut share, acts);
         } else if acts.all_rows() <= V::DIRECT {
             direct_groups::<V>(&mut share, acts);
         } else {
@@ -336,7 +335,7 @@ unsafe fn panel_tile<V: Variant>(
 ///
 /// # Safety
 /// As `matmul`.
-unsafe fn with_floats<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
+unsafe fn float_groups<V: Variant>(share: &mut Share<'_, '_>, acts: &Acts) {
     let (rows, width) = (acts.all_rows(), share.width());
     assert!(FLOAT_TILES.is_multiple_of(width), "{width} tiles in a group");
     let groups = share.groups();
