@@ -265,6 +265,8 @@ fn a_damaged_pack_is_noticed_and_made_again() {
         bytes
     };
     let whole = good.len();
+    /// Where data begin.
+    const DATA: usize = 2 << 20;
     // what is wrong | bytes
     let table: Vec<(&str, Vec<u8>)> = vec![
         ("empty", vec![]),
@@ -278,8 +280,8 @@ fn a_damaged_pack_is_noticed_and_made_again() {
         ("length", flip(34)),
         ("a hash", flip(40)),
         ("the hash of the header", flip(50)),
-        ("the first weight", flip(4096)),
-        ("a weight in the middle", flip(4096 + (whole - 4096) / 2)),
+        ("the first weight", flip(DATA)),
+        ("a weight in the middle", flip(DATA + (whole - DATA) / 2)),
         ("the last weight", flip(whole - 1)),
         ("all zeros", vec![0; whole]),
     ];

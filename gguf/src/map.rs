@@ -29,6 +29,13 @@ impl Map {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Self(map))
     }
+
+    /// Asks the system to read and map this in pages of some MiB, which are found faster than those of
+    /// 4 KiB. A wish: where there are none for files, all stays as it is, and nothing tells.
+    pub fn ask_for_large_pages(&self) {
+        #[cfg(target_os = "linux")]
+        self.0.advise(memmap2::Advice::HugePage).ok();
+    }
 }
 
 impl Deref for Map {

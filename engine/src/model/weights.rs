@@ -12,7 +12,7 @@
 //! | 8 | bytes of data |
 //! | 8 × pieces | hash of each piece of [`PIECE`] bytes of data |
 //! | 8 | hash of all the above |
-//! | | zeros up to a multiple of 4,096, then the data |
+//! | | zeros up to a multiple of 2 MiB, then the data |
 //!
 //! A file that differs from this in anything, or whose data do not have their hashes, is made
 //! again. It is written under another name and renamed, so nobody ever sees half of one; two
@@ -39,11 +39,11 @@ use super::{
 };
 
 const MAGIC: &[u8; 8] = b"QWNDPACK";
-const VERSION: u64 = 1;
-/// Data are hashed in pieces of this size, several at once.
+const VERSION: u64 = 2;
+/// Data are hashed and written in pieces of this size, several hashed at once.
 const PIECE: usize = 4 << 20;
-/// Data begin at a multiple of this, so that a mapped matrix is aligned as a fresh one.
-const PAGE: usize = 4096;
+/// Data begin at a multiple of this, a large page: what is written in whole ones is cached in whole ones.
+const PAGE: usize = 2 << 20;
 /// Rows that one task packs.
 const TASK_ROWS: usize = 256;
 /// A half-written pack this old was left behind by a process that died.
@@ -170,6 +170,7 @@ fn header_len(bytes: usize) -> usize {
 fn map(path: &Path, id: &Identity, compute: &Compute) -> io::Result<Weights> {
     let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let map = Map::open(path)?;
+    map.ask_for_large_pages();
     let start = header_len(id.bytes);
     let expected = id.encode();
     if !map.starts_with(&expected) {
@@ -201,17 +202,16 @@ fn map(path: &Path, id: &Identity, compute: &Compute) -> io::Result<Weights> {
 fn write(mut out: &File, file: &Gguf, planned: &[Planned], id: &Identity, compute: &Compute) -> io::Result<()> {
     let start = header_len(id.bytes);
     out.seek(SeekFrom::Start(start as u64))?;
-    let mut hashes = Hashes::default();
+    let mut pieces = Pieces { out, hashes: Vec::new(), piece: Vec::with_capacity(PIECE) };
     let largest = planned.iter().map(|planned| planned.linear.bytes.len()).max().unwrap_or(0);
     let mut packed = vec![0; largest];
     for planned in planned {
         let matrix = &mut packed[..planned.linear.bytes.len()];
         pack_matrix(file, planned, matrix, compute);
-        hashes.push(matrix);
-        out.write_all(matrix)?;
+        pieces.push(matrix)?;
     }
     let mut header = id.encode();
-    header.extend(hashes.finish().into_iter().flat_map(u64::to_le_bytes));
+    header.extend(pieces.finish()?.into_iter().flat_map(u64::to_le_bytes));
     header.extend(hash(VERSION, &header).to_le_bytes());
     header.resize(start, 0);
     out.seek(SeekFrom::Start(0))?;
@@ -219,35 +219,38 @@ fn write(mut out: &File, file: &Gguf, planned: &[Planned], id: &Identity, comput
     out.flush()
 }
 
-/// Hashes a stream in pieces.
-#[derive(Default)]
-struct Hashes {
-    done: Vec<u64>,
+/// Hashes and writes a stream in pieces.
+struct Pieces<'a> {
+    out: &'a File,
+    hashes: Vec<u64>,
     piece: Vec<u8>,
 }
 
-impl Hashes {
-    fn push(&mut self, mut bytes: &[u8]) {
+impl Pieces<'_> {
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (now, rest) = bytes.split_at(bytes.len().min(PIECE - self.piece.len()));
             self.piece.extend_from_slice(now);
             bytes = rest;
             if self.piece.len() == PIECE {
-                self.end_piece();
+                self.end_piece()?;
             }
         }
+        Ok(())
     }
 
-    fn end_piece(&mut self) {
-        self.done.push(hash(self.done.len() as u64, &self.piece));
+    fn end_piece(&mut self) -> io::Result<()> {
+        self.hashes.push(hash(self.hashes.len() as u64, &self.piece));
+        self.out.write_all(&self.piece)?;
         self.piece.clear();
+        Ok(())
     }
 
-    fn finish(mut self) -> Vec<u64> {
+    fn finish(mut self) -> io::Result<Vec<u64>> {
         if !self.piece.is_empty() {
-            self.end_piece();
+            self.end_piece()?;
         }
-        self.done
+        Ok(self.hashes)
     }
 }
 
