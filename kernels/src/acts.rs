@@ -145,7 +145,8 @@ impl Acts {
     /// Makes room; what is held is then anything.
     ///
     /// # Panics
-    /// If a row to split is none of the rows, or they do not ascend, or precision is whole.
+    /// If a row to split is none of the rows, or they do not ascend, or there are some and precision is
+    /// single.
     pub(crate) fn shape(&mut self, rows: usize, cols: usize, precision: Precision, split: &[usize]) {
         assert!(split.is_sorted_by(|a, b| a < b) && split.last().is_none_or(|&row| row < rows), "{split:?} of {rows}");
         assert!(split.is_empty() || precision == Precision::Int8, "single precision leaves no rest");

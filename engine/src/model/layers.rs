@@ -50,7 +50,8 @@ pub(crate) struct Stores<'a> {
 pub(crate) struct Scratch {
     /// The residual stream: `[rows, hidden]`.
     pub(crate) x: Vec<f32>,
-    /// Whatever is added to the residual stream, or was normalised from it: `[rows, hidden]`.
+    /// What was normalised from the residual stream, where more than one product wants it, or the wanted rows
+    /// of it: `[rows, hidden]`.
     pub(crate) h: Vec<f32>,
     pub(super) q: Vec<f32>,
     pub(super) k: Vec<f32>,
