@@ -1,6 +1,7 @@
-//! Rules about callers as pure functions: no clock, no IO, no randomness of its own.
+//! Rules about callers and money as pure functions: no clock, no IO, no randomness of its own.
 //!
-//! Today this is [`key`]: what an API key looks like and how it is recognised.
+//! [`key`]: what an API key looks like and how it is recognised. [`money`]: amounts, exact.
 #![warn(missing_docs)]
 
 pub mod key;
+pub mod money;
