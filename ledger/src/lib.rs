@@ -1,7 +1,10 @@
 //! Rules about callers and money as pure functions: no clock, no IO, no randomness of its own.
 //!
 //! [`key`]: what an API key looks like and how it is recognised. [`money`]: amounts, exact.
+//!
+//! [`limit`]: how much of what may pass per minute.
 #![warn(missing_docs)]
 
 pub mod key;
+pub mod limit;
 pub mod money;

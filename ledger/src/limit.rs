@@ -1,0 +1,55 @@
+//! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]).
+//!
+//! The rule ([`Rate`]) and the state ([`Gcra`]) are apart, so that a rule may change while its state lives
+//! on. Nothing here reads a clock: the caller hands in `now_ns`, nanoseconds on one clock that should not
+//! go back. If it does go back, limits stand still until it has caught up; nothing more gets through.
+
+mod gcra;
+mod rate;
+
+pub use gcra::Gcra;
+pub use rate::{MINUTE_NS, Rate, Shape};
+
+/// How long to wait until what was refused may be admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// So many nanoseconds, exactly, if nothing else is admitted meanwhile.
+    Ns(u64),
+    /// Until some other request ends: nobody knows when.
+    Release,
+    /// Waiting does not help: what was asked for is more than the limit ever allows.
+    Never,
+}
+
+/// What a caller is told to wait when it waits for another request to end, in milliseconds.
+pub const RELEASE_RETRY_MS: u64 = 1000;
+
+impl Wait {
+    /// What to tell the caller: milliseconds, rounded up; `None` when waiting does not help.
+    ///
+    /// # Example
+    /// ```
+    /// use qwenda_ledger::limit::Wait;
+    /// assert_eq!(Wait::Ns(1_000_001).retry_after_ms(), Some(2));
+    /// assert_eq!(Wait::Release.retry_after_ms(), Some(1000));
+    /// assert_eq!(Wait::Never.retry_after_ms(), None);
+    /// ```
+    pub fn retry_after_ms(self) -> Option<u64> {
+        match self {
+            Self::Ns(ns) => Some(ns.div_ceil(1_000_000)),
+            Self::Release => Some(RELEASE_RETRY_MS),
+            Self::Never => None,
+        }
+    }
+}
+
+/// Where a limit stands, for the headers `x-ratelimit-*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figure {
+    /// The limit per minute.
+    pub limit: u64,
+    /// How much would be admitted now.
+    pub remaining: u64,
+    /// Milliseconds until all of it is free again, rounded up, if nothing else is admitted meanwhile.
+    pub reset_ms: u64,
+}
