@@ -1,6 +1,7 @@
 //! Rules about callers and money as pure functions: no clock, no IO, no randomness of its own.
 //!
 //! [`key`]: what an API key looks like and how it is recognised. [`money`]: amounts, exact.
+//! [`price`]: what a request costs, at most and in the end.
 //!
 //! [`limit`]: how much of what may pass per minute.
 #![warn(missing_docs)]
@@ -8,3 +9,4 @@
 pub mod key;
 pub mod limit;
 pub mod money;
+pub mod price;
