@@ -1,14 +1,17 @@
-//! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]).
+//! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]), tokens per minute
+//! ([`Tokens`]).
 //!
-//! The rule ([`Rate`]) and the state ([`Gcra`]) are apart, so that a rule may change while its state lives
+//! The rule ([`Rate`]) and its state are apart, so that a rule may change while its state lives
 //! on. Nothing here reads a clock: the caller hands in `now_ns`, nanoseconds on one clock that should not
 //! go back. If it does go back, limits stand still until it has caught up; nothing more gets through.
 
 mod gcra;
 mod rate;
+mod tokens;
 
 pub use gcra::Gcra;
 pub use rate::{MINUTE_NS, Rate, Shape};
+pub use tokens::{Tokens, TokensTaken};
 
 /// How long to wait until what was refused may be admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! A failure prints its seed. `LIMIT_SEED=n` runs that seed alone.
 
 mod requests;
+mod tokens;
 
 /// Runs a simulation from several seeds, naming the one it fails from.
 fn seeds(count: u64, simulate: impl Fn(Random)) {
