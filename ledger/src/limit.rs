@@ -1,14 +1,16 @@
 //! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]), tokens per minute
-//! ([`Tokens`]).
+//! ([`Tokens`]), sudden growth ([`BurstGuard`]).
 //!
 //! The rule ([`Rate`]) and its state are apart, so that a rule may change while its state lives
 //! on. Nothing here reads a clock: the caller hands in `now_ns`, nanoseconds on one clock that should not
 //! go back. If it does go back, limits stand still until it has caught up; nothing more gets through.
 
+mod burst;
 mod gcra;
 mod rate;
 mod tokens;
 
+pub use burst::{Burst, BurstGuard};
 pub use gcra::Gcra;
 pub use rate::{MINUTE_NS, Rate, Shape};
 pub use tokens::{Tokens, TokensTaken};
