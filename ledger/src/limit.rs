@@ -1,18 +1,27 @@
 //! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]), tokens per minute
-//! ([`Tokens`]), sudden growth ([`BurstGuard`]).
+//! ([`Tokens`]), sudden growth ([`BurstGuard`]), concurrency ([`Permits`]); and a [`Group`] of levels, key to
+//! model, that are taken together or not at all.
 //!
 //! The rule ([`Rate`]) and its state are apart, so that a rule may change while its state lives
 //! on. Nothing here reads a clock: the caller hands in `now_ns`, nanoseconds on one clock that should not
 //! go back. If it does go back, limits stand still until it has caught up; nothing more gets through.
 
 mod burst;
+mod figures;
 mod gcra;
+mod group;
+mod permits;
 mod rate;
+mod refused;
 mod tokens;
 
 pub use burst::{Burst, BurstGuard};
+pub use figures::{Figure, Figures};
 pub use gcra::Gcra;
+pub use group::{Group, Level, Limits, State, Taken};
+pub use permits::Permits;
 pub use rate::{MINUTE_NS, Rate, Shape};
+pub use refused::{Kind, Refused, Scope};
 pub use tokens::{Tokens, TokensTaken};
 
 /// How long to wait until what was refused may be admitted.
@@ -46,15 +55,4 @@ impl Wait {
             Self::Never => None,
         }
     }
-}
-
-/// Where a limit stands, for the headers `x-ratelimit-*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figure {
-    /// The limit per minute.
-    pub limit: u64,
-    /// How much would be admitted now.
-    pub remaining: u64,
-    /// Milliseconds until all of it is free again, rounded up, if nothing else is admitted meanwhile.
-    pub reset_ms: u64,
 }

@@ -2,6 +2,7 @@
 //!
 //! A failure prints its seed. `LIMIT_SEED=n` runs that seed alone.
 
+mod group;
 mod requests;
 mod tokens;
 
