@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--depth", default="0", metavar="N[,N...]", help="tokens in the cache before decoding")
     parser.add_argument("--sequences", default="", metavar="N[,N...]",
                         help=f"also sequences that decode 64 tokens at once, each behind {BATCH_DEPTH}")
-    parser.add_argument("--isa", help="instruction set of our side (scalar, avx2, avx512-vnni)")
+    parser.add_argument("--isa", help="instruction set of our side (scalar, avx2, avx-vnni, avx512-vnni, amx)")
     parser.add_argument("--avx2", action="store_true", help="hold both sides to AVX2")
     parser.add_argument("--first", action="store_true", help="before everything else on this machine (root only)")
     parser.add_argument("--llama", required=True, help=argparse.SUPPRESS)

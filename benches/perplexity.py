@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--windows", type=int, default=80, help="at most so many; 80 of 512 score 20,400 tokens")
     parser.add_argument("--exact-windows", type=int, help="fewer for the exact side, which is slow; 0 leaves it out")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--isa", help="instruction set of our side (scalar, avx2, avx512-vnni)")
+    parser.add_argument("--isa", help="instruction set of our side (scalar, avx2, avx-vnni, avx512-vnni, amx)")
     parser.add_argument("--first", action="store_true", help="before everything else on this machine (root only)")
     parser.add_argument("--llama", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--ours", required=True, help=argparse.SUPPRESS)

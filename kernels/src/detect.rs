@@ -10,25 +10,26 @@ pub enum Isa {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
+    /// The same with AVX-VNNI.
+    AvxVnni,
     /// x86-64 with AVX-512 (F, BW, DQ, VL) and VNNI.
     Avx512Vnni,
+    /// That with AMX (int8), where the system lets a process use it.
+    Amx,
 }
 
 impl Isa {
+    /// All there are, slowest first.
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni, Self::Amx];
+
     /// The fastest one this CPU has.
     pub fn detect() -> Self {
-        if Self::Avx512Vnni.is_available() {
-            Self::Avx512Vnni
-        } else if Self::Avx2.is_available() {
-            Self::Avx2
-        } else {
-            Self::Scalar
-        }
+        Self::available().pop().unwrap_or(Self::Scalar)
     }
 
     /// All this CPU has, slowest first.
     pub fn available() -> Vec<Self> {
-        [Self::Scalar, Self::Avx2, Self::Avx512Vnni].into_iter().filter(|isa| isa.is_available()).collect()
+        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
     /// Whether this CPU (and the operating system) has it.
@@ -48,8 +49,12 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Vnni.is_available() && crate::arch::x86_64::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512Vnni => false,
+            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni | Self::Amx => false,
         }
     }
 }
@@ -59,18 +64,20 @@ impl fmt::Display for Isa {
         f.write_str(match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Amx => "amx",
         })
     }
 }
 
-/// A name that is none of "scalar", "avx2", "avx512-vnni".
+/// A name that is none of "scalar", "avx2", "avx-vnni", "avx512-vnni", "amx".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownIsa(String);
 
 impl fmt::Display for UnknownIsa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not one of scalar, avx2, avx512-vnni", self.0)
+        write!(f, "`{}` is not one of scalar, avx2, avx-vnni, avx512-vnni, amx", self.0)
     }
 }
 
@@ -80,11 +87,6 @@ impl FromStr for Isa {
     type Err = UnknownIsa;
 
     fn from_str(name: &str) -> Result<Self, UnknownIsa> {
-        match name {
-            "scalar" => Ok(Self::Scalar),
-            "avx2" => Ok(Self::Avx2),
-            "avx512-vnni" => Ok(Self::Avx512Vnni),
-            other => Err(UnknownIsa(other.to_owned())),
-        }
+        Self::ALL.into_iter().find(|isa| isa.to_string() == name).ok_or_else(|| UnknownIsa(name.to_owned()))
     }
 }

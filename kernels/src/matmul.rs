@@ -234,8 +234,14 @@ impl Compute {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Isa::Avx512Vnni => unsafe { x86_64::avx512vnni::matmul(share, x) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::AvxVnni => unsafe { x86_64::avxvnni::matmul(share, x) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Amx => unsafe { x86_64::amx::matmul(share, x) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512Vnni => unreachable!("`new` saw that it is not available"),
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni | Isa::Amx => unreachable!("`new` saw that it is not available"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(target_arch = "x86_64")]
-use crate::arch::x86_64::peak;
+use crate::arch::x86_64::{self, peak};
 use crate::compute::Compute;
 use crate::detect::Isa;
 
@@ -33,12 +33,12 @@ impl Compute {
     fn read_task(&self, bytes: &[u8]) -> u64 {
         match self.isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
+            Isa::Avx2 | Isa::AvxVnni => {
                 // SAFETY: `Compute::new` saw that this CPU has what `isa` names.
                 unsafe { peak::sum_avx2(bytes) }
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => {
+            Isa::Avx512Vnni | Isa::Amx => {
                 // SAFETY: as above.
                 unsafe { peak::sum_avx512(bytes) }
             }
@@ -57,6 +57,12 @@ impl Compute {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Isa::Avx512Vnni => |rounds| unsafe { peak::multiply_avx512vnni(rounds) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::AvxVnni => |rounds| unsafe { peak::multiply_avxvnni(rounds) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Isa::Amx => |rounds| unsafe { x86_64::amx::multiply(rounds) },
             _ => return None,
         };
         let done = AtomicU64::new(0);

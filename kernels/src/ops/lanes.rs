@@ -68,9 +68,9 @@ pub(crate) fn run<O: Op>(isa: Isa, op: O) -> O::Out {
     match isa {
         Isa::Scalar => Plain.call(op),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => super::lanes_x86::Avx2::new().call(op),
+        Isa::Avx2 | Isa::AvxVnni => super::lanes_x86::Avx2::new().call(op),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => super::lanes_x86::Avx512::new().call(op),
+        Isa::Avx512Vnni | Isa::Amx => super::lanes_x86::Avx512::new().call(op),
         #[cfg(not(target_arch = "x86_64"))]
         _ => Plain.call(op),
     }

@@ -3,7 +3,7 @@
 //! Sums stay in 16 bits as long as they cannot overflow ([`in_i16`]); then one `vpmaddwd` widens
 //! them, and where halves of a block have integer scales applies those on the way.
 
-mod panel;
+pub(super) mod panel;
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -24,17 +24,17 @@ pub(crate) unsafe fn matmul(share: Share<'_, '_>, acts: &Acts) {
     unsafe { super::matmul::<Avx2>(share, acts) };
 }
 
-struct Avx2;
+pub(super) struct Avx2;
 
 /// 32 columns of 8 of a tile's rows in registers.
-struct Weights {
+pub(super) struct Weights {
     /// Unsigned, but where [`is_signed`].
-    q: [__m256i; 8],
-    scale: __m256,
-    min: __m256,
+    pub(super) q: [__m256i; 8],
+    pub(super) scale: __m256,
+    pub(super) min: __m256,
     /// Where [`has_halves`], the scale of each half twice as an i16; else ones. `Q2K` has the half's
     /// minimum in the upper byte of each: [`scales`] and [`minima`] tell them apart.
-    halves: [__m256i; 2],
+    pub(super) halves: [__m256i; 2],
 }
 
 /// How many `vpmaddubsw` of this layout's integers an i16 holds the sum of.
@@ -240,7 +240,7 @@ impl Variant for Avx2 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_sums<const C: usize>(sums: &Sums<C>) -> [[__m256; C]; 2] {
+pub(super) fn load_sums<const C: usize>(sums: &Sums<C>) -> [[__m256; C]; 2] {
     // SAFETY: 16 floats each, of which a half is 8.
     let half = |half: usize| std::array::from_fn(|c| unsafe { _mm256_loadu_ps(sums[c].as_ptr().add(half * 8)) });
     [half(0), half(1)]
@@ -248,7 +248,7 @@ fn load_sums<const C: usize>(sums: &Sums<C>) -> [[__m256; C]; 2] {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store_sums<const C: usize>(acc: &[[__m256; C]; 2], sums: &mut Sums<C>) {
+pub(super) fn store_sums<const C: usize>(acc: &[[__m256; C]; 2], sums: &mut Sums<C>) {
     for (half, acc) in acc.iter().enumerate() {
         for (acc, sums) in acc.iter().zip(&mut *sums) {
             // SAFETY: 16 floats, of which a half is 8.
@@ -280,7 +280,7 @@ unsafe fn load_floats<const L: u8>(unit: *const u8, half: usize) -> __m256 {
 /// Asks for the bytes that will be needed `ahead` bytes after sub-block `s`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn prefetch(l: u8, unit: &[u8], s: usize, ahead: usize) {
+pub(super) fn prefetch(l: u8, unit: &[u8], s: usize, ahead: usize) {
     let layout = layout_of(l);
     let at = unit.as_ptr().wrapping_add(s * (unit_bytes(layout) * BLOCK / unit_elems(layout)) + ahead);
     for line in (0..int_bytes(layout)).step_by(64) {
@@ -294,7 +294,7 @@ fn prefetch(l: u8, unit: &[u8], s: usize, ahead: usize) {
 /// `unit` must point to a whole unit that has a sub-block `s`; `half` is 0 or 1.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights {
+pub(super) unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights {
     let layout = layout_of(L);
     // SAFETY: all within the unit, as `pack` describes it.
     unsafe {
@@ -409,7 +409,7 @@ unsafe fn unpack<const L: u8>(unit: *const u8, s: usize, half: usize) -> Weights
 /// The scales in a half of [`Weights::halves`].
 #[inline]
 #[target_feature(enable = "avx2")]
-fn scales<const L: u8>(half: __m256i) -> __m256i {
+pub(super) fn scales<const L: u8>(half: __m256i) -> __m256i {
     match layout_of(L) {
         Layout::Q2K => _mm256_and_si256(half, _mm256_set1_epi16(255)),
         _ => half,
@@ -419,7 +419,7 @@ fn scales<const L: u8>(half: __m256i) -> __m256i {
 /// The minima in a half of [`Weights::halves`] of `Q2K`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn minima(half: __m256i) -> __m256i {
+pub(super) fn minima(half: __m256i) -> __m256i {
     _mm256_srli_epi16::<8>(half)
 }
 
@@ -428,7 +428,7 @@ fn minima(half: __m256i) -> __m256i {
 /// Otherwise it loads the activations once for both halves of the rows, and then has no registers
 /// for them: storing and loading them again costs more than it spares.
 #[inline(always)]
-fn opaque<T>(mut address: *const T) -> *const T {
+pub(super) fn opaque<T>(mut address: *const T) -> *const T {
     // SAFETY: no instruction at all.
     unsafe { asm!("/* {0} */", inout(reg) address, options(readonly, nostack, preserves_flags)) };
     address

@@ -4,8 +4,27 @@
 //! registers. Many: a panel of a tile is unpacked into the first cache and used for all rows, and
 //! panels are the outer loop, so that the activations of one panel stay in the second cache.
 
+/// Calls with the layout as a constant.
+macro_rules! with_layout {
+    ($layout:expr, [$($name:ident),*], $l:ident => $call:expr) => {
+        match $layout {
+            $(Layout::$name => { const $l: u8 = Layout::$name as u8; $call })*
+            layout => unreachable!("{layout} here"),
+        }
+    };
+}
+
+/// The same with a layout of integers.
+macro_rules! with_integers {
+    ($layout:expr, $l:ident => $call:expr) => {
+        with_layout!($layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], $l => $call)
+    };
+}
+
+pub(crate) mod amx;
 pub(crate) mod avx2;
 pub(crate) mod avx512vnni;
+pub(crate) mod avxvnni;
 pub(crate) mod peak;
 
 use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -147,23 +166,6 @@ macro_rules! with_columns {
             }
             n => unreachable!("{n} rows of activations at once"),
         }
-    };
-}
-
-/// Calls with the layout as a constant.
-macro_rules! with_layout {
-    ($layout:expr, [$($name:ident),*], $l:ident => $call:expr) => {
-        match $layout {
-            $(Layout::$name => { const $l: u8 = Layout::$name as u8; $call })*
-            layout => unreachable!("{layout} here"),
-        }
-    };
-}
-
-/// The same with a layout of integers.
-macro_rules! with_integers {
-    ($layout:expr, $l:ident => $call:expr) => {
-        with_layout!($layout, [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs], $l => $call)
     };
 }
 

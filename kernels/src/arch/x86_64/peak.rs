@@ -47,14 +47,32 @@ pub(crate) fn multiply_avx2(rounds: u64) -> u64 {
     rounds * (TILES_AVX2 * ACTS * 32) as u64
 }
 
-const TILES_AVX512: usize = 12;
+const TILES_VNNI: usize = 12;
 
 /// `rounds` times: products of 8 bits, added up in 32 by one instruction.
+#[target_feature(enable = "avx2,avxvnni")]
+pub(crate) fn multiply_avxvnni(rounds: u64) -> u64 {
+    let weights: [__m256i; TILES_VNNI] = black_box([_mm256_set1_epi8(3); TILES_VNNI]);
+    let mut acts = [_mm256_set1_epi8(1); ACTS];
+    let mut wide = [_mm256_setzero_si256(); TILES_VNNI];
+    for _ in 0..rounds {
+        black_box(&mut acts);
+        for act in &acts {
+            for (wide, weight) in wide.iter_mut().zip(&weights) {
+                *wide = _mm256_dpbusd_avx_epi32(*wide, *weight, *act);
+            }
+        }
+    }
+    black_box(wide);
+    rounds * (TILES_VNNI * ACTS * 32) as u64
+}
+
+/// As [`multiply_avxvnni`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(crate) fn multiply_avx512vnni(rounds: u64) -> u64 {
-    let weights: [__m512i; TILES_AVX512] = black_box([_mm512_set1_epi8(3); TILES_AVX512]);
+    let weights: [__m512i; TILES_VNNI] = black_box([_mm512_set1_epi8(3); TILES_VNNI]);
     let mut acts = [_mm512_set1_epi8(1); ACTS];
-    let mut wide = [_mm512_setzero_si512(); TILES_AVX512];
+    let mut wide = [_mm512_setzero_si512(); TILES_VNNI];
     for _ in 0..rounds {
         black_box(&mut acts);
         for act in &acts {
@@ -64,5 +82,5 @@ pub(crate) fn multiply_avx512vnni(rounds: u64) -> u64 {
         }
     }
     black_box(wide);
-    rounds * (TILES_AVX512 * ACTS * 64) as u64
+    rounds * (TILES_VNNI * ACTS * 64) as u64
 }

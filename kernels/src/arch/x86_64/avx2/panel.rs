@@ -22,7 +22,7 @@ use crate::pack::TILE;
 /// hand than there are registers, and with every addition waiting for the one before.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn pinned(mut vector: __m256i) -> __m256i {
+pub(in crate::arch::x86_64) fn pinned(mut vector: __m256i) -> __m256i {
     // SAFETY: no instruction at all.
     unsafe { asm!("/* {0} */", inout(ymm_reg) vector, options(nomem, nostack, preserves_flags)) };
     vector
