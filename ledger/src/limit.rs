@@ -1,6 +1,7 @@
 //! Rate limits as pure functions of (state, event, now): requests per minute ([`Gcra`]), tokens per minute
 //! ([`Tokens`]), sudden growth ([`BurstGuard`]), concurrency ([`Permits`]); and a [`Group`] of levels, key to
-//! model, that are taken together or not at all.
+//! model, that are taken together or not at all. Where replicas share a limit, it lies in a [`Shared`] row,
+//! from which each borrows a [`Lease`].
 //!
 //! The rule ([`Rate`]) and its state are apart, so that a rule may change while its state lives
 //! on. Nothing here reads a clock: the caller hands in `now_ns`, nanoseconds on one clock that should not
@@ -10,18 +11,22 @@ mod burst;
 mod figures;
 mod gcra;
 mod group;
+mod lease;
 mod permits;
 mod rate;
 mod refused;
+mod shared;
 mod tokens;
 
 pub use burst::{Burst, BurstGuard};
 pub use figures::{Figure, Figures};
 pub use gcra::Gcra;
 pub use group::{Group, Level, Limits, State, Taken};
+pub use lease::{Lease, LeaseTaken, Short};
 pub use permits::Permits;
 pub use rate::{MINUTE_NS, Rate, Shape};
 pub use refused::{Kind, Refused, Scope};
+pub use shared::{EPOCH_NS, Grant, LEASE_NS, Shared, Trade};
 pub use tokens::{Tokens, TokensTaken};
 
 /// How long to wait until what was refused may be admitted.

@@ -87,6 +87,12 @@ impl Rate {
             None => (u128::from(units) * u128::from(MINUTE_NS)).div_ceil(u128::from(refill)).try_into().ok(),
         }
     }
+
+    /// Whole units that flow back in so many nanoseconds.
+    pub(super) fn units_in(self, ns: u64) -> u64 {
+        let units = u128::from(ns) * u128::from(self.refill()) / u128::from(MINUTE_NS);
+        u64::try_from(units).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -122,5 +128,17 @@ mod tests {
         assert_eq!(Rate::minute(0).cost_ns(1), None);
         assert_eq!(Rate::minute(1).cost_ns(u64::MAX), None);
         assert_eq!(Rate::minute(u64::MAX).cost_ns(u64::MAX), Some(MINUTE_NS));
+    }
+
+    #[test]
+    fn as_many_units_flow_in_a_time_as_cost_no_more_than_it() {
+        for per_minute in [1, 7, 60, 997, 4_980_000_000, u64::MAX] {
+            let rate = Rate::minute(per_minute);
+            for ns in [0, 1, 12, 13, 999_999_999, 8_571_428_571, 8_571_428_572, MINUTE_NS, u64::MAX / 2] {
+                let units = rate.units_in(ns);
+                assert!(rate.cost_ns(units).is_some_and(|cost| cost <= ns), "{per_minute} {ns}");
+                assert!(units == u64::MAX || rate.cost_ns(units + 1).is_none_or(|cost| cost > ns), "{per_minute} {ns}");
+            }
+        }
     }
 }

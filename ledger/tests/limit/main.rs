@@ -1,15 +1,19 @@
 //! Limits under seeded simulation: what is admitted over every window, and what a wait promises.
 //!
-//! A failure prints its seed. `LIMIT_SEED=n` runs that seed alone.
+//! A failure prints its seed. `LIMIT_SEED=n` runs that seed alone, `LIMIT_SEEDS=n` the first n.
 
 mod group;
+mod lease;
+mod replicas;
 mod requests;
+mod shared;
 mod tokens;
 
 /// Runs a simulation from several seeds, naming the one it fails from.
 fn seeds(count: u64, simulate: impl Fn(Random)) {
-    let one = std::env::var("LIMIT_SEED").ok().map(|seed| seed.parse().expect("LIMIT_SEED is a number"));
-    for seed in one.map_or(0..count, |seed: u64| seed..seed + 1) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a seed is a number"));
+    let from = number("LIMIT_SEED").map(|seed| seed..seed + 1);
+    for seed in from.unwrap_or(0..number("LIMIT_SEEDS").unwrap_or(count)) {
         let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
         let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulate(random)));
         assert!(end.is_ok(), "failed from LIMIT_SEED={seed}");
