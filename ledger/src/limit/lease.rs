@@ -1,6 +1,6 @@
 //! A replica's part of a limit that several share: a block borrowed from the [`super::Shared`] row.
 
-use super::{Grant, LEASE_NS, Rate, Trade, Wait};
+use super::{Figure, Grant, LEASE_NS, Rate, Trade, Wait};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const OUT_OF_ORDER_NS: u64 = SECOND_NS / 4;
@@ -179,9 +179,11 @@ impl Lease {
         self.left
     }
 
-    /// Units that are free to this replica now: those left here and those the row had at the last trade.
-    pub fn room(&self) -> u64 {
-        self.left.saturating_add(self.room)
+    /// Where the limit stands: what is left here and what the row had at the last trade.
+    pub fn figure(&self, rate: Rate) -> Figure {
+        let remaining = self.left.saturating_add(self.room).min(rate.burst());
+        let reset_ns = rate.cost_ns(rate.burst() - remaining).unwrap_or(0);
+        Figure { limit: rate.per_minute, remaining, reset_ms: reset_ns.div_ceil(1_000_000) }
     }
 
     fn is_alive(&self, now_ns: u64) -> bool {

@@ -1,6 +1,8 @@
 //! Levels that are taken together.
 
-use qwenda_ledger::limit::{BurstGuard, Group, Kind, Level, Limits, MINUTE_NS, Rate, Scope, State, Taken, Wait};
+use qwenda_ledger::limit::{
+    BurstGuard, Denied, Group, Kind, Level, Limits, MINUTE_NS, Part, Rate, Refused, Scope, Shared, State, Taken, Wait,
+};
 use qwenda_types::error::Code;
 
 use crate::{Random, seeds};
@@ -21,8 +23,15 @@ impl Levels {
         Group::new(self.0.iter_mut().map(|(scope, limits, state)| Level { scope: *scope, limits: *limits, state }))
     }
 
+    fn refused(&mut self, tokens: u64, now_ns: u64) -> Refused {
+        match self.group().take(tokens, now_ns) {
+            Err(Denied::Refused(refused)) => refused,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn refusal(&mut self, tokens: u64, now_ns: u64) -> String {
-        self.group().take(tokens, now_ns).expect_err("it is refused").to_string()
+        self.refused(tokens, now_ns).to_string()
     }
 
     fn take(&mut self, tokens: u64, now_ns: u64) -> Taken {
@@ -30,7 +39,7 @@ impl Levels {
     }
 
     fn states(&self) -> Vec<State> {
-        self.0.iter().map(|(_, _, state)| *state).collect()
+        self.0.iter().map(|(_, _, state)| state.clone()).collect()
     }
 }
 
@@ -73,7 +82,7 @@ fn a_refusal_names_the_level_the_kind_its_value_and_the_wait() {
     ] {
         let mut levels = Levels::new(&[(Scope::Key, NONE), (Scope::Project, limits)]);
         let _running = levels.take(600, SECOND);
-        let refused = levels.group().take(600, SECOND).expect_err("it is refused");
+        let refused = levels.refused(600, SECOND);
         assert_eq!((refused.scope, refused.kind, refused.kind.code()), (Scope::Project, kind, code));
         assert_eq!(refused.to_string(), says);
     }
@@ -88,7 +97,7 @@ fn what_never_fits_is_said_to_never_fit() {
     ] {
         let mut levels = Levels::new(&[(Scope::Model, limits)]);
         assert_eq!(levels.refusal(601, 0), says);
-        assert_eq!(levels.group().take(601, 0).expect_err("it is refused").wait.retry_after_ms(), None);
+        assert_eq!(levels.refused(601, 0).wait.retry_after_ms(), None);
     }
 }
 
@@ -141,7 +150,7 @@ fn a_level_that_came_or_went_while_a_request_ran_is_left_alone() {
     let mut before = Levels::new(&[(Scope::Key, limits), (Scope::Model, limits)]);
     let taken = before.take(100, 0);
     let mut after = Levels::new(&[(Scope::Key, limits), (Scope::Account, limits)]);
-    after.0[0].2 = before.0[0].2;
+    after.0[0].2 = before.0[0].2.clone();
     after.group().settle(taken, 10, 0);
     let figures = after.group().figures(0).tokens.expect("a figure");
     assert_eq!((figures.limit, figures.remaining), (100, 90));
@@ -206,14 +215,17 @@ fn a_group_admits_when_each_limit_alone_would_and_at_rest_every_permit_is_back()
                     assert!(alone);
                     running.push(taken);
                 }
-                Err(refused) => {
+                Err(Denied::Borrow { .. }) => panic!("nothing is leased"),
+                Err(Denied::Refused(refused)) => {
                     assert!(!alone);
                     assert_eq!(levels.states(), before, "{refused}");
                     if let Wait::Ns(wait_ns) = refused.wait {
                         let _ = levels.group().take(asked, now_ns + wait_ns - 1).expect_err("too early");
                         // When it is over, all that still refuses is what no clock can tell.
                         let then = levels.clone().group().take(asked, now_ns + wait_ns);
-                        assert!(then.as_ref().err().is_none_or(|still| still.wait == Wait::Release), "{then:?}");
+                        let release =
+                            |denied: Denied| matches!(denied, Denied::Refused(still) if still.wait == Wait::Release);
+                        assert!(then.err().is_none_or(release));
                     }
                 }
             }
@@ -230,9 +242,40 @@ fn a_group_admits_when_each_limit_alone_would_and_at_rest_every_permit_is_back()
 }
 
 fn admits(limits: &Limits, state: &State, asked: u64, now_ns: u64) -> bool {
-    let State { mut requests, mut tokens, mut burst, mut permits } = *state;
+    let State { requests: Part::Own(mut requests), tokens: Part::Own(mut tokens), mut burst, mut permits } =
+        state.clone()
+    else {
+        panic!("nothing is leased");
+    };
     limits.requests.is_none_or(|rate| requests.take(rate, now_ns).is_ok())
         && limits.tokens.is_none_or(|rate| tokens.take(rate, asked, now_ns).is_ok())
         && limits.burst.is_none_or(|guard| burst.take(guard, now_ns).is_ok())
         && limits.concurrency.is_none_or(|max| permits.take(max).is_ok())
+}
+
+#[test]
+fn a_shared_limit_borrows_only_where_nothing_refuses() {
+    let limits = Limits { concurrency: Some(1), tokens: Some(Rate::minute(1000)), ..requests(Rate::minute(60)) };
+    let mut levels = Levels::new(&[(Scope::Account, limits)]);
+    levels.0[0].2 = State::leased();
+    let mut rows = [(Kind::Requests, Shared::default()), (Kind::Tokens, Shared::default())];
+    for (kind, row) in &mut rows {
+        let units = if *kind == Kind::Requests { 1 } else { 700 };
+        let denied = levels.group().take(700, SECOND).expect_err("it has to borrow");
+        assert_eq!(denied, Denied::Borrow { scope: Scope::Account, kind: *kind, units });
+        let rate = if *kind == Kind::Requests { Rate::minute(60) } else { Rate::minute(1000) };
+        let lease = levels.0[0].2.lease(*kind).expect("it is leased");
+        let trade = lease.trade(rate, units, SECOND).expect("no trade runs");
+        lease.receive(rate, &trade, &row.trade(rate, &trade, SECOND), SECOND);
+    }
+    let taken = levels.take(700, SECOND);
+    let figures = levels.group().figures(SECOND);
+    assert_eq!(figures.requests.map(|figure| (figure.remaining, figure.reset_ms)), Some((59, 1000)));
+    assert_eq!(figures.tokens.map(|figure| (figure.limit, figure.remaining)), Some((1000, 300)));
+    assert_eq!(levels.refused(1, SECOND).kind, Kind::Concurrency);
+    levels.group().settle(taken, 900, SECOND);
+    let denied = levels.group().take(1, SECOND).expect_err("it has to borrow");
+    assert_eq!(denied.to_string(), "the account's lease of requests per minute has less than 1");
+    let trade = levels.0[0].2.lease(Kind::Tokens).expect("it is leased").trade(Rate::minute(1000), 1, SECOND);
+    assert_eq!(trade.map(|trade| trade.debt), Some(200));
 }
