@@ -3,10 +3,11 @@
 //! [`key`]: what an API key looks like and how it is recognised. [`money`]: amounts, exact.
 //! [`price`]: what a request costs, at most and in the end.
 //!
-//! [`limit`]: how much of what may pass per minute.
+//! [`policy`]: who may do what. [`limit`]: how much of it per minute.
 #![warn(missing_docs)]
 
 pub mod key;
 pub mod limit;
 pub mod money;
+pub mod policy;
 pub mod price;
