@@ -75,6 +75,25 @@ pub struct Charge {
     pub total: Nanos,
 }
 
+impl Charge {
+    /// The same charge where somebody else pays for so many tokens of each line.
+    ///
+    /// # Errors
+    /// [`ChargeError::Overflow`] for sums out of range.
+    pub fn without(&self, tokens: &[u64]) -> Result<Self, ChargeError> {
+        let mut lines = Vec::with_capacity(self.lines.len());
+        for (i, old) in self.lines.iter().enumerate() {
+            let left = old.tokens.saturating_sub(tokens.get(i).copied().unwrap_or(0));
+            if left > 0 {
+                lines.push(line(old.kind, left, old.price_nanos_per_mtok, old.percent)?);
+            }
+        }
+        let total = Nanos::checked_sum(lines.iter().map(|line| line.amount));
+        let total = total.ok_or(ChargeError::Overflow { tokens: 0, price: self.total })?;
+        Ok(Self { lines, total })
+    }
+}
+
 /// Why there is no charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChargeError {
