@@ -5,9 +5,9 @@ use super::{Figure, Grant, LEASE_NS, Rate, Trade, Wait};
 const SECOND_NS: u64 = 1_000_000_000;
 const OUT_OF_ORDER_NS: u64 = SECOND_NS / 4;
 
-/// What a replica has of a shared limit. The replica's own clock is enough for it. Times that come a
-/// little out of order count as the latest; where the clock goes back by more than a quarter of a second
-/// the block is lost, so that it cannot outlive its time.
+/// What a replica has of a shared limit. The replica's own clock is enough for it, and should be one that
+/// nobody sets. Times that come a little out of order count as the latest; where the clock goes back by
+/// more than a quarter of a second the block is lost, so that it cannot outlive its time.
 ///
 /// One trade runs at a time. It is made by [`Lease::trade`] when a request needs more than is left or by
 /// [`Lease::tick`] on a timer, applied to the row by `Shared::trade`, and ends with [`Lease::receive`] or,
@@ -148,7 +148,9 @@ impl Lease {
         self.stamp = grant.stamp;
         self.lent = trade.kept.saturating_add(grant.lent);
         self.left = self.left.saturating_add(grant.lent);
-        self.expires_ns = trade.asked_ns.saturating_add(LEASE_NS);
+        // Where the clock went back meanwhile, nobody knows how old this is.
+        let knows_age = trade.asked_ns <= now_ns;
+        self.expires_ns = if knows_age { trade.asked_ns.saturating_add(LEASE_NS) } else { 0 };
         self.room = grant.room;
         self.refused = trade.need.saturating_add(trade.kept);
         self.refused_until_ns = match grant.refused {

@@ -30,9 +30,9 @@ pub const EPOCH_NS: u64 = 4_000_000_000;
 pub struct Shared {
     /// When all that was taken will have flowed back, in nanoseconds.
     pub free_ns: u64,
-    /// The number of the latest stretch of [`EPOCH_NS`] in which anything happened.
-    pub epoch: u64,
-    /// Units lent in that stretch, and in the one before it.
+    /// The latest time it was handed, in nanoseconds. A clock that goes back stands still.
+    pub at_ns: u64,
+    /// Units lent in the stretch of [`EPOCH_NS`] of that time, and in the one before it.
     pub lent: [u64; 2],
     /// Units ever lent. Wraps.
     pub taken: u64,
@@ -85,13 +85,17 @@ impl Shared {
     ///
     /// A trade is applied once. One whose outcome is unknown is not sent again: what it was about expires.
     pub fn trade(&mut self, rate: Rate, trade: &Trade, now_ns: u64) -> Grant {
-        self.roll(rate, now_ns);
+        let late_ns = self.at_ns.saturating_sub(now_ns);
+        let now_ns = self.roll(rate, now_ns);
         self.stay_owed(rate, now_ns.saturating_sub(trade.quiet_ns));
         self.take_back(rate, trade);
         self.correct(rate, trade, now_ns);
 
         let room = self.room(rate, now_ns);
-        let refused = self.refusal(rate, trade.need, room, now_ns);
+        let refused = self.refusal(rate, trade.need, room, now_ns).map(|wait| match wait {
+            Wait::Ns(ns) => Wait::Ns(ns.saturating_add(late_ns)),
+            wait => wait,
+        });
         let lent = match refused {
             // Others may want some too, and the less there is the smaller the blocks.
             None => trade.need + trade.extra.min(room.saturating_sub(trade.need) / 2),
@@ -101,31 +105,33 @@ impl Shared {
         self.lent[0] = self.lent[0].saturating_add(lent);
         self.taken = self.taken.wrapping_add(lent);
         let stamp = self.taken.wrapping_sub(self.lent_out());
-        Grant { epoch: self.epoch, stamp, lent, refused, room: room.saturating_sub(lent) }
+        Grant { epoch: now_ns / EPOCH_NS, stamp, lent, refused, room: room.saturating_sub(lent) }
     }
 
-    /// Units that are free now.
+    /// Units that are free now, beside what is lent.
     pub fn room(&self, rate: Rate, now_ns: u64) -> u64 {
+        let now_ns = now_ns.max(self.at_ns);
         let all_ns = rate.cost_ns(rate.burst()).unwrap_or(0);
-        rate.units_in(all_ns.saturating_sub(self.free_ns.saturating_sub(now_ns)))
+        let free_ns = all_ns.saturating_sub(self.free_ns.saturating_sub(now_ns));
+        rate.units_in(free_ns).min(rate.burst())
     }
 
     fn lent_out(&self) -> u64 {
         self.lent[0].saturating_add(self.lent[1])
     }
 
-    // What was lent two stretches ago has expired at whoever had it. It may have been used until the
-    // stretch after that ended, and is owed as of then.
-    fn roll(&mut self, rate: Rate, now_ns: u64) {
-        let epoch = now_ns / EPOCH_NS;
-        while self.epoch < epoch && self.lent_out() > 0 {
-            self.epoch += 1;
+    // The time to go by. What was lent two stretches ago has expired at whoever had it. It may have been
+    // used until the stretch after that ended, and is owed as of then.
+    fn roll(&mut self, rate: Rate, now_ns: u64) -> u64 {
+        let now_ns = now_ns.max(self.at_ns);
+        for epoch in (self.at_ns / EPOCH_NS..now_ns / EPOCH_NS).take(2) {
             if self.lent[1] > 0 {
-                self.stay_owed(rate, self.epoch.saturating_mul(EPOCH_NS));
+                self.stay_owed(rate, (epoch + 1) * EPOCH_NS);
             }
             self.lent = [0, self.lent[0]];
         }
-        self.epoch = self.epoch.max(epoch);
+        self.at_ns = now_ns;
+        now_ns
     }
 
     // What is lent now was all lent at any time since it was used, and is owed as of then.
@@ -137,7 +143,7 @@ impl Shared {
     // What a replica keeps is from now on lent in this stretch.
     fn take_back(&mut self, rate: Rate, trade: &Trade) {
         let back = trade.lent.saturating_sub(trade.used).saturating_sub(trade.kept);
-        let age = self.epoch.saturating_sub(trade.epoch);
+        let age = (self.at_ns / EPOCH_NS).saturating_sub(trade.epoch);
         if let Some(lent) = usize::try_from(age).ok().and_then(|age| self.lent.get_mut(age)) {
             let back = back.min(*lent);
             *lent = lent.saturating_sub(trade.lent);

@@ -131,6 +131,30 @@ fn times_out_of_order_count_as_the_latest_and_a_clock_that_goes_back_loses_the_b
     assert_eq!(take(&mut lease, 1, 12 * SECOND), Err(Short::Borrow));
     trade(&mut row, &mut lease, 1, 5 * SECOND);
     assert_eq!(take(&mut lease, 1, 5 * SECOND), Ok(()));
+
+    let sent = lease.trade(RATE, 10, 5 * SECOND).expect("no trade runs");
+    deliver(&mut row, &mut lease, &sent, SECOND);
+    assert_eq!(take(&mut lease, 1, SECOND), Err(Short::Borrow));
+}
+
+#[test]
+fn a_row_whose_clock_goes_back_stands_still() {
+    let (mut row, now_ns) = (Shared::default(), 100 * SECOND);
+    let mut lease = Lease::default();
+    trade(&mut row, &mut lease, 600, now_ns);
+    let taken = lease.take(RATE, 600, now_ns).expect("it was lent");
+    let mut other = Lease::default();
+    let need = Trade { need: 100, extra: 0, ..other.trade(RATE, 100, 0).expect("no trade runs") };
+    let grant = row.trade(RATE, &need, 40 * SECOND);
+    assert_eq!((grant.lent, grant.refused), (0, Some(Wait::Ns(70 * SECOND))));
+    // At its latest time all has flowed back; a refund finds nothing owed, whatever the clock says.
+    row.trade(RATE, &Trade { need: 0, lent: 600, used: 600, ..need.clone() }, 170 * SECOND);
+    lease.settle(taken, 0);
+    let refund = Trade { extra: 0, ..lease.trade(RATE, 0, now_ns).expect("no trade runs") };
+    row.trade(RATE, &refund, 40 * SECOND);
+    assert_eq!((row.room(RATE, 40 * SECOND), row.room(RATE, 170 * SECOND)), (600, 600));
+    assert_eq!(row.trade(RATE, &Trade { need: 600, ..need.clone() }, 40 * SECOND).lent, 600);
+    assert_eq!(row.trade(RATE, &Trade { need: 1, ..need }, 170 * SECOND).lent, 0);
 }
 
 #[test]

@@ -74,7 +74,7 @@ const RATES: [fn(u64) -> Rate; 3] = [Rate::minute, Rate::smooth, Rate::strict];
 
 #[test]
 fn in_the_steady_state_at_most_a_tenth_less_is_admitted_than_by_one_process() {
-    for (per_minute, shape) in [60, 600, 6_000, 30_000].into_iter().flat_map(|n| RATES.map(|shape| (n, shape))) {
+    for (per_minute, shape) in [60, 600, 9_000].into_iter().flat_map(|n| RATES.map(|shape| (n, shape))) {
         let rate = shape(per_minute);
         for (name, demand) in [
             ("a flood at all", [per_minute; 3]),
@@ -83,7 +83,7 @@ fn in_the_steady_state_at_most_a_tenth_less_is_admitted_than_by_one_process() {
             ("just above the limit", [per_minute / 2, per_minute * 2 / 5, per_minute / 5]),
             ("just below the limit", [per_minute / 2, per_minute * 3 / 10, per_minute / 10]),
         ] {
-            seeds(2, |random| {
+            seeds(1, |random| {
                 let mut sim = Sim::new(World::calm(rate, demand), random);
                 sim.run(2 * MINUTE_NS);
                 let before = (sim.admitted.units(), sim.alone, sim.trades);
