@@ -1,7 +1,7 @@
 //! Rules about callers and money as pure functions: no clock, no IO, no randomness of its own.
 //!
 //! [`key`]: what an API key looks like and how it is recognised. [`money`]: amounts, exact.
-//! [`price`]: what a request costs, at most and in the end. [`account`]: who pays for it.
+//! [`price`]: what a request costs, at most and in the end. [`account`]: who pays for it. [`terms`]: what a key is given.
 //!
 //! [`policy`]: who may do what. [`limit`]: how much of it per minute.
 #![warn(missing_docs)]
@@ -12,3 +12,4 @@ pub mod limit;
 pub mod money;
 pub mod policy;
 pub mod price;
+pub mod terms;

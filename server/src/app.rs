@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    books::Books,
     Auth, Clock, ServeConfig, Totals,
     config::ConfigError,
     connection::{Seats, converse},
@@ -35,6 +36,8 @@ pub(crate) struct App {
     /// Places for requests, of all connections together.
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) replays: Replays,
+    /// Where keys are asked for.
+    pub(crate) books: Option<Arc<Books>>,
 }
 
 impl std::fmt::Debug for App {
@@ -50,6 +53,8 @@ pub enum BindError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Keys(#[from] keys::KeysError),
+    #[error(transparent)]
+    Store(#[from] qwenda_store::Error),
     #[error("cannot listen at {listen}: {source}")]
     Listen { listen: SocketAddr, source: io::Error },
 }
@@ -88,7 +93,15 @@ impl Server {
         let listener = listener.map_err(|source| BindError::Listen { listen, source })?;
         let addr = listener.local_addr().map_err(|source| BindError::Listen { listen, source })?;
         let stop = Stop::new();
+        let tasks = Tasks::new(stop.clone());
+        let books = match &doorkeeper {
+            Doorkeeper::Open => None,
+            Doorkeeper::Keys { store, .. } => {
+                Some(Arc::new(Books::open(store.clone(), clock.clone(), tasks.clone()).await?))
+            }
+        };
         let app = App {
+            books,
             requests: Arc::new(Semaphore::new(config.requests_max)),
             replays: Replays::new(config.replay.clone()),
             config,
@@ -96,7 +109,7 @@ impl Server {
             doorkeeper,
             clock,
             totals: Totals::default(),
-            tasks: Tasks::new(stop.clone()),
+            tasks,
             stop,
             bodies: Bodies::new(),
         };
@@ -130,7 +143,16 @@ impl Server {
             };
             tokio::select! {
                 () = &mut shutdown => break,
-                _ = tick.tick() => app.replays.tick(app.clock.now_ms()),
+                _ = tick.tick() => {
+                    app.replays.tick(app.clock.now_ms());
+                    if let Some(books) = app.books.clone() {
+                        app.tasks.spawn(async move {
+                            if let Err(error) = books.tick().await {
+                                tracing::warn!(%error, "cannot look after holds");
+                            }
+                        });
+                    }
+                }
                 (socket, seat) = accepted => {
                     app.tasks.spawn(converse(app.clone(), socket, router.clone(), seat));
                 }

@@ -73,11 +73,12 @@ pub(crate) async fn converse(app: Arc<App>, socket: TcpStream, router: Router, s
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let crowded = seat.crowded;
+    let peer = socket.peer_addr().ok().map(|peer| http::Peer(peer.ip()));
     let idle_max = if crowded { SPARE_IDLE.min(app.config.header_timeout) } else { app.config.header_timeout };
     let open = Open::default();
     let service = {
         let open = open.clone();
-        service_fn(move |request| answer(router.clone(), request, open.begin(), crowded))
+        service_fn(move |request| answer(router.clone(), request, open.begin(), (crowded, peer)))
     };
     let builder = builder(app.tasks.clone(), idle_max);
     let connection = builder.serve_connection(TokioIo::new(socket), service);
@@ -120,8 +121,11 @@ fn answer(
     mut router: Router,
     mut request: Request<Incoming>,
     open: OpenRequest,
-    crowded: bool,
+    (crowded, peer): (bool, Option<http::Peer>),
 ) -> impl Future<Output = Result<Response, Infallible>> {
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
     if crowded {
         request.extensions_mut().insert(http::Crowded);
     }

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret};
+use qwenda_ledger::{
+    key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret},
+    terms::Terms,
+};
 use qwenda_store::{Store, keys::KeyRow};
 
 use crate::Clock;
@@ -53,7 +56,7 @@ pub struct KeyInfo {
 
 impl From<KeyRow> for KeyInfo {
     fn from(row: KeyRow) -> Self {
-        let KeyRow { id, name, hash: _, last_four, created_at, revoked_at } = row;
+        let KeyRow { id, name, last_four, created_at, revoked_at, .. } = row;
         Self { id, name, last_four, created_at, revoked_at }
     }
 }
@@ -72,6 +75,8 @@ pub async fn create(data_dir: &Path, name: &str) -> Result<(Key, KeyInfo), KeysE
         last_four: key.last_four().to_owned(),
         created_at: now(),
         revoked_at: None,
+        account: None,
+        terms: Terms::default(),
     };
     store.key_create(&row).await?;
     store.close().await;

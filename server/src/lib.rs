@@ -3,7 +3,9 @@
 //! Read `http/mod.rs` (every route on one screen), then `service/chat.rs` (the story of a request),
 //! then `app.rs` (how the parts are wired). Prints nothing; logs go to `tracing`.
 
+pub mod accounts;
 mod app;
+mod books;
 mod clock;
 pub mod config;
 mod connection;

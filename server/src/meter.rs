@@ -10,10 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_core::Stream;
+use futures_core::{Stream, future::BoxFuture};
 use qwenda_backend::{BackendError, ChatEvent, ChatStream, Counts, Timings};
+use qwenda_ledger::price::Usage;
+use qwenda_types::error::ApiError;
 
 use crate::{
+    books::{Came, Charged, Covered},
     service::{admit::Admission, models::Task},
     telemetry,
 };
@@ -93,6 +96,8 @@ pub(crate) struct Meter {
     admission: Option<Admission>,
     totals: Totals,
     began: Instant,
+    /// When the first of the answer had been made.
+    first: Option<Instant>,
     counts: Counts,
     timings: Timings,
 }
@@ -103,15 +108,19 @@ impl Meter {
             admission: Some(admission),
             totals,
             began: Instant::now(),
+            first: None,
             counts: Counts::default(),
             timings: Timings::default(),
         }
     }
 
-    /// All was made, and this is what it came to.
-    pub(crate) fn finish(mut self, counts: Counts) {
+    /// All was made, and this is what it came to. Once this returns, it is paid.
+    pub(crate) async fn finish(mut self, counts: Counts) -> Result<(), ApiError> {
         self.counts = counts;
-        self.settle(Outcome::Finished);
+        match self.close(Outcome::Finished) {
+            Some((charged, came)) => charged.settle_tracked(came).await,
+            None => Ok(()),
+        }
     }
 
     /// Nothing was made: the request was refused before any work.
@@ -119,8 +128,18 @@ impl Meter {
         self.admission = None;
     }
 
+    /// Counts and logs what it came to, and pays for it beside whatever else goes on.
     fn settle(&mut self, outcome: Outcome) {
-        let Some(admission) = self.admission.take() else { return };
+        if let Some((charged, came)) = self.close(outcome) {
+            // It logs what goes wrong; nobody is there to be told.
+            drop(charged.settle_tracked(came));
+        }
+    }
+
+    /// Counts and logs what it came to. What is returned is still to be paid.
+    fn close(&mut self, outcome: Outcome) -> Option<(Charged, Came)> {
+        let mut admission = self.admission.take()?;
+        let paid = admission.charged.take().map(|charged| (charged, self.came(outcome, admission.thinking)));
         self.totals.add(self.counts);
         telemetry::settled(&Settled {
             request_id: admission.request_id,
@@ -132,6 +151,29 @@ impl Meter {
             timings: self.timings,
             took: self.began.elapsed(),
         });
+        paid
+    }
+
+    fn came(&self, outcome: Outcome, thinking: bool) -> Came {
+        let ms = |took: Duration| i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        // What the backend did not finish is for nothing; who leaves pays for what was made until then.
+        let usage = match outcome {
+            Outcome::Failed => Usage::default(),
+            Outcome::Finished | Outcome::Left => Usage {
+                input_tokens: self.counts.prompt_tokens.into(),
+                implicit_hit_tokens: self.counts.cached_tokens.min(self.counts.prompt_tokens).into(),
+                output_tokens: self.counts.completion_tokens.into(),
+                reasoning_tokens: self.counts.reasoning_tokens.min(self.counts.completion_tokens).into(),
+                thinking,
+                ..Usage::default()
+            },
+        };
+        Came {
+            usage,
+            status: outcome.as_str(),
+            first_token_ms: self.first.map(|first| ms(first.duration_since(self.began))),
+            took_ms: ms(self.began.elapsed()),
+        }
     }
 }
 
@@ -148,6 +190,26 @@ pub(crate) struct MeteredStream {
     meter: Meter,
     // Exact counts come with the end; until then, what has passed.
     by_choice: Vec<ChoiceTokens>,
+    work: Option<Work>,
+    /// What is handed on once the work is done.
+    kept: Option<ChatEvent>,
+    /// Whether nothing more comes.
+    over: bool,
+}
+
+/// What has to be durable before the stream goes on.
+enum Work {
+    Paying(BoxFuture<'static, Result<(), ApiError>>),
+    ToppingUp(BoxFuture<'static, Result<Covered, ApiError>>),
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Paying(_) => "Paying",
+            Self::ToppingUp(_) => "ToppingUp",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -167,7 +229,7 @@ impl std::fmt::Debug for ChatStreamDebug {
 impl MeteredStream {
     pub(crate) fn new(events: ChatStream, meter: Meter, choices: u32) -> Self {
         let by_choice = vec![ChoiceTokens::default(); choices as usize];
-        Self { events: ChatStreamDebug(events), meter, by_choice }
+        Self { events: ChatStreamDebug(events), meter, by_choice, work: None, kept: None, over: false }
     }
 
     /// What has been made so far; exact once everything has passed.
@@ -196,12 +258,23 @@ impl MeteredStream {
             ChatEvent::Done { usage, timings } => {
                 self.meter.counts = *usage;
                 self.meter.timings = *timings;
-                self.meter.settle(Outcome::Finished);
             }
         }
     }
 
+    /// Begins what the event has to wait for.
+    fn must_wait(&mut self, event: &ChatEvent) -> Option<Work> {
+        if matches!(event, ChatEvent::Done { .. }) {
+            let (charged, came) = self.meter.close(Outcome::Finished)?;
+            return Some(Work::Paying(charged.settle_tracked(came)));
+        }
+        let charged = self.meter.admission.as_ref()?.charged.as_ref()?;
+        let covers = charged.covers(self.meter.counts.completion_tokens.into());
+        (!covers).then(|| Work::ToppingUp(charged.top_up()))
+    }
+
     fn made(&mut self, choice: u32, completion_tokens: u32, reasoning: bool) {
+        self.meter.first.get_or_insert_with(Instant::now);
         if let Some(tokens) = self.by_choice.get_mut(choice as usize) {
             tokens.completion = completion_tokens;
             if reasoning {
@@ -218,12 +291,48 @@ impl Stream for MeteredStream {
     type Item = Result<ChatEvent, BackendError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(Pin::new(&mut self.events.0).poll_next(cx));
-        match &item {
-            Some(Ok(event)) => self.count(event),
-            // A stream that ends without `Done` has failed too; the reader says so to the caller.
-            Some(Err(_)) | None => self.meter.settle(Outcome::Failed),
+        loop {
+            let done = match &mut self.work {
+                None => Ok(()),
+                Some(Work::Paying(paying)) => ready!(paying.as_mut().poll(cx)),
+                Some(Work::ToppingUp(more)) => {
+                    let result = ready!(more.as_mut().poll(cx));
+                    let charged = self.meter.admission.as_mut().and_then(|admission| admission.charged.as_mut());
+                    result.map(|covered| {
+                        if let Some(charged) = charged {
+                            charged.covered(covered);
+                        }
+                    })
+                }
+            };
+            self.work = None;
+            let kept = self.kept.take();
+            if let Err(error) = done {
+                // What was made until here is paid; nothing more is.
+                self.meter.settle(Outcome::Left);
+                self.over = true;
+                return Poll::Ready(Some(Err(BackendError::Refused(Box::new(error)))));
+            }
+            if let Some(event) = kept {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            match ready!(Pin::new(&mut self.events.0).poll_next(cx)) {
+                Some(Ok(event)) => {
+                    self.count(&event);
+                    match self.must_wait(&event) {
+                        Some(work) => (self.work, self.kept) = (Some(work), Some(event)),
+                        None => return Poll::Ready(Some(Ok(event))),
+                    }
+                }
+                // A stream that ends without `Done` has failed too; the reader says so to the caller.
+                other => {
+                    self.meter.settle(Outcome::Failed);
+                    return Poll::Ready(other);
+                }
+            }
         }
-        Poll::Ready(item)
     }
 }

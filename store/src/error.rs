@@ -29,6 +29,21 @@ pub enum Error {
     /// The tables are not what this program made.
     #[error("cannot bring the tables of {path} up to date: {source}", path = path.display())]
     Schema { path: PathBuf, source: MigrateError },
+    /// The server does not answer.
+    #[error("cannot reach the database {url}: {source}")]
+    Unreachable { url: String, source: sqlx::Error },
+    /// A row holds what this program does not write.
+    #[error("the database holds a {what} that cannot be read: {why}")]
+    Row { what: &'static str, why: String },
+    /// A sum would be out of range.
+    #[error("an amount would be out of range")]
+    Overflow,
+    /// Somebody wrote between a reading and a write, which turns should have kept from happening.
+    #[error("another writer was faster")]
+    Raced,
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
     /// A statement failed.
     #[error("database: {0}")]
     Sql(#[from] sqlx::Error),

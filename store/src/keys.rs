@@ -1,8 +1,9 @@
 //! Rows of API keys. Only the keyed hash of a key is here.
 
-use qwenda_ledger::key::KeyHash;
+use qwenda_ledger::{key::KeyHash, money::Currency, terms::Terms};
+use sqlx::{Row, any::AnyRow};
 
-use crate::{Error, Store};
+use crate::{Error, Store, json};
 
 /// One key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,23 +16,56 @@ pub struct KeyRow {
     pub created_at: i64,
     /// Unix seconds; `None` while the key works.
     pub revoked_at: Option<i64>,
+    /// Whose requests they are; `None`: nobody's, they cost nothing.
+    pub account: Option<KeyAccount>,
+    pub terms: Terms,
 }
 
-type Columns = (String, String, String, String, i64, Option<i64>);
+/// What a request has to know of a key's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAccount {
+    pub id: String,
+    pub currency: Currency,
+    /// Whether requests are refused once no free quota is left.
+    pub quota_stops: bool,
+    pub suspended: bool,
+}
 
-fn row(columns: Columns) -> Result<KeyRow, Error> {
-    let (id, name, hash, last_four, created_at, revoked_at) = columns;
+fn row(row: &AnyRow) -> Result<KeyRow, Error> {
+    let id: String = row.try_get(0)?;
+    let hash: String = row.try_get(2)?;
     let hash = KeyHash::from_hex(&hash)
         .ok_or_else(|| sqlx::Error::Decode(format!("the hash of key {id} is not 64 hexadecimal digits").into()))?;
-    Ok(KeyRow { id, name, hash, last_four, created_at, revoked_at })
+    let account: Option<String> = row.try_get(7)?;
+    let account = match account {
+        None => None,
+        Some(id) => {
+            let currency: Option<String> = row.try_get(8)?;
+            let currency = currency.ok_or_else(|| Error::Row { what: "keys.account_id", why: id.clone() })?;
+            let currency = currency.parse().map_err(|_| Error::Row { what: "accounts.currency", why: currency })?;
+            let quota_stops: Option<i64> = row.try_get(9)?;
+            let suspended_at: Option<i64> = row.try_get(10)?;
+            Some(KeyAccount { id, currency, quota_stops: quota_stops == Some(1), suspended: suspended_at.is_some() })
+        }
+    };
+    Ok(KeyRow {
+        id,
+        name: row.try_get(1)?,
+        hash,
+        last_four: row.try_get(3)?,
+        created_at: row.try_get(4)?,
+        revoked_at: row.try_get(5)?,
+        account,
+        terms: json::read("keys.rules", row.try_get(6)?)?,
+    })
 }
 
 impl Store {
     /// Adds a key.
     pub async fn key_create(&self, key: &KeyRow) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at, account_id, rules)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(&key.id)
         .bind(&key.name)
@@ -39,6 +73,8 @@ impl Store {
         .bind(&key.last_four)
         .bind(key.created_at)
         .bind(key.revoked_at)
+        .bind(key.account.as_ref().map(|account| account.id.as_str()))
+        .bind(json::write(&key.terms))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -46,37 +82,43 @@ impl Store {
 
     /// All keys, oldest first, revoked ones too.
     pub async fn key_list(&self) -> Result<Vec<KeyRow>, Error> {
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT id, name, hash, last_four, created_at, revoked_at
-             FROM keys ORDER BY created_at, id",
+        let rows = sqlx::query(
+            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+                    quota_stops, suspended_at
+             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+             ORDER BY keys.created_at, keys.id",
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter().map(row).collect()
+        rows.iter().map(row).collect()
     }
 
     /// The key with this hash, working or revoked.
     pub async fn key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyRow>, Error> {
-        let found: Option<Columns> = sqlx::query_as(
-            "SELECT id, name, hash, last_four, created_at, revoked_at
-             FROM keys WHERE hash = $1",
+        let found = sqlx::query(
+            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+                    quota_stops, suspended_at
+             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+             WHERE keys.hash = $1",
         )
         .bind(hash.to_hex())
         .fetch_optional(&self.pool)
         .await?;
-        found.map(row).transpose()
+        found.as_ref().map(row).transpose()
     }
 
     /// The key of this id, working or revoked.
     pub async fn key_by_id(&self, id: &str) -> Result<Option<KeyRow>, Error> {
-        let found: Option<Columns> = sqlx::query_as(
-            "SELECT id, name, hash, last_four, created_at, revoked_at
-             FROM keys WHERE id = $1",
+        let found = sqlx::query(
+            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+                    quota_stops, suspended_at
+             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+             WHERE keys.id = $1",
         )
         .bind(id)
         .fetch_optional(&self.pool)
         .await?;
-        found.map(row).transpose()
+        found.as_ref().map(row).transpose()
     }
 
     /// Revokes a working key. `false`: no working key has this id.

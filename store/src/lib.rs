@@ -1,11 +1,17 @@
 //! The only SQL. It writes what it is given and invents nothing: ids, times and hashes come from
-//! the caller. The SQL is such that PostgreSQL would take it too.
+//! the caller. One text for SQLite and PostgreSQL.
 //!
 //! One file per resource; this one opens the database.
 
+pub mod accounts;
+pub mod audit;
 mod error;
+mod json;
 pub mod keys;
+pub mod ledger;
 mod meta;
+pub mod prices;
+pub mod usage;
 
 use std::{
     borrow::Cow,
@@ -17,9 +23,9 @@ use std::{
 
 pub use error::Error;
 use sqlx::{
-    SqlSafeStr, SqlitePool,
+    AnyPool, Executor, SqlSafeStr,
+    any::AnyPoolOptions,
     migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 /// Name of the database file inside the data folder.
@@ -28,14 +34,29 @@ pub const FILE_NAME: &str = "qwenda.db";
 const LOCK_NAME: &str = "qwenda.db.lock";
 
 const CONNECTIONS_MAX: u32 = 4;
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECTIONS_MAX_POSTGRES: u32 = 8;
 
-static MIGRATIONS: &[(i64, &str, &str)] = &[(1, "keys", include_str!("../migrations/0001_keys.sql"))];
+/// What every connection to SQLite begins with: it waits for others, and what is committed is on the disk.
+const PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON";
+/// How long a connection is waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+static MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "keys", include_str!("../migrations/0001_keys.sql")),
+    (2, "ledger", include_str!("../migrations/0002_ledger.sql")),
+];
+
+/// Whether a text is the URL of a database server, rather than none.
+pub fn is_server_url(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
 
 /// An open database. Cloning it shares the connections.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    writer: ledger::Writer,
 }
 
 impl Store {
@@ -49,36 +70,72 @@ impl Store {
         let _turn = take_turn(data_dir)
             .await
             .map_err(|source| Error::NotWritable { path: path.clone(), source: source.into() })?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
+        if path.is_dir() {
+            return Err(Error::NotADatabase { path });
+        }
+        // A URL would have to be told of every character that has a meaning in it.
+        let encoded: String = path.to_string_lossy().bytes().map(encoded).collect();
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
-            .connect_with(options)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
+            .connect(&format!("sqlite://{encoded}?mode=rwc"))
             .await
             .map_err(|source| Error::opening(&path, source))?;
-        let store = Self { pool };
-        store.migrate(&path).await?;
-        Ok(store)
+        migrate(&pool, &path).await?;
+        Ok(Self { writer: ledger::Writer::start(pool.clone()), pool })
     }
 
-    /// Closes all connections; what was written is in the file afterwards.
+    /// Opens the database of a PostgreSQL server, `postgres://USER:PASSWORD@HOST/NAME`, which several servers
+    /// of ours may share, and brings its tables up to date.
+    pub async fn open_url(url: &str) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX_POSTGRES)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect(url)
+            .await
+            .map_err(|source| Error::Unreachable { url: without_password(url), source })?;
+        migrate(&pool, Path::new(&without_password(url))).await?;
+        Ok(Self { writer: ledger::Writer::start(pool.clone()), pool })
+    }
+
+    /// Closes all connections; what was written is in the database afterwards.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
 
-    async fn migrate(&self, path: &Path) -> Result<(), Error> {
-        let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-            let sql = (*sql).into_sql_str();
-            Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
-        });
-        let migrator = Migrator::with_migrations(migrations.collect());
-        migrator.run(&self.pool).await.map_err(|error| Error::migrating(path, error))
+async fn migrate(pool: &AnyPool, place: &Path) -> Result<(), Error> {
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let sql = (*sql).into_sql_str();
+        Migration::new(*version, Cow::Borrowed(*name), MigrationType::Simple, sql, false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    migrator.run(pool).await.map_err(|error| Error::migrating(place, error))
+}
+
+/// A byte of a path as a URL has it.
+fn encoded(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
     }
+}
+
+/// The same URL for messages and logs.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "postgres://…".to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}:***@{}", user.split(':').next().unwrap_or_default(), plain(host)),
+        None => format!("{scheme}://{}", plain(rest)),
+    }
+}
+
+/// Without parameters, which may hold a password too.
+fn plain(host: &str) -> &str {
+    host.split('?').next().unwrap_or_default()
 }
 
 async fn take_turn(data_dir: &Path) -> io::Result<File> {

@@ -1,7 +1,7 @@
 //! What handlers take from a request: its id, its caller, its body. Each refuses in the contract's
 //! shape. Callers are recognised before a byte of the body is kept.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
@@ -50,6 +50,10 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
+/// The address a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// A caller who was recognised, and what they speak.
 pub(super) struct Authorized(pub(super) Ask);
 
@@ -63,7 +67,8 @@ impl FromRequestParts<Arc<App>> for Authorized {
         let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
         let strictness = strictness(app.config.strictness, path);
         let priority = priority(&parts.headers)?;
-        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0, priority }))
+        let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0, priority, address }))
     }
 }
 

@@ -38,7 +38,7 @@ use tower_http::compression::{
 
 use crate::app::App;
 
-pub(crate) use {body::hold, crowd::Crowded, replay::Replays};
+pub(crate) use {body::hold, crowd::Crowded, extract::Peer, replay::Replays};
 
 /// Below this path the native dialect is spoken, also of errors.
 const NATIVE: &str = "/api/v1";

@@ -1,15 +1,28 @@
 //! Who may call, and on what terms.
 
+use std::{net::IpAddr, sync::Arc};
+
 use qwenda_backend::{Priority, Whose};
-use qwenda_ledger::key::{Key, Secret, temporary::TemporaryKey};
-use qwenda_store::{Store, keys::KeyRow};
+use qwenda_ledger::{
+    key::{Key, Secret, temporary::TemporaryKey},
+    policy::{self, Refusal},
+    terms::Terms,
+};
+use qwenda_store::{
+    Store,
+    keys::{KeyAccount, KeyRow},
+};
 use qwenda_types::{
     Dialect,
     chat::Strictness,
     error::{ApiError, Code},
 };
 
-use super::models::Task;
+use super::models::{Named, Task};
+use crate::{
+    app::App,
+    books::{Charged, Estimate, no_terms},
+};
 
 /// Recognises keys.
 #[derive(Debug)]
@@ -27,6 +40,9 @@ pub(crate) struct Caller {
     pub(crate) key_id: Option<String>,
     /// Whether the key is a temporary one.
     pub(crate) temporary: bool,
+    /// Whose money it is.
+    pub(crate) account: Option<KeyAccount>,
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// Who asks, in which dialect, and under which id.
@@ -38,17 +54,38 @@ pub(crate) struct Ask {
     pub(crate) strictness: Strictness,
     pub(crate) request_id: String,
     pub(crate) priority: Priority,
+    /// Where the call comes from.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Ask {
-    /// Admits a request for this model, under the name it was asked by.
-    pub(crate) fn admit(&self, task: Task, model: &str) -> Admission {
-        Admission {
+    /// Admits a request for this model: the key's rules, its limits, and then its account's money.
+    pub(crate) async fn admit(
+        &self,
+        app: &App,
+        task: Task,
+        named: &Named,
+        estimate: Estimate,
+    ) -> Result<Admission, ApiError> {
+        let rules = self.caller.terms.rules().map_err(|error| ApiError::of(Code::Internal).log(error))?;
+        let now = app.clock.now_seconds();
+        let names = [named.asked.as_str(), named.card.id.as_str()];
+        policy::check(&rules, names[0], self.address, now).map_err(forbidden)?;
+        let charged = match &app.books {
+            Some(books) => {
+                let id = (self.request_id.as_str(), task.as_str());
+                Some(books.admit(&self.caller, id, names, estimate).await?)
+            }
+            None => None,
+        };
+        Ok(Admission {
             request_id: self.request_id.clone(),
             key_id: self.caller.key_id.clone(),
             task,
-            model: model.to_owned(),
-        }
+            model: named.asked.clone(),
+            thinking: estimate.thinking,
+            charged,
+        })
     }
 
     /// For whom it is answered: each key by itself.
@@ -64,6 +101,23 @@ pub(crate) struct Admission {
     pub(crate) key_id: Option<String>,
     pub(crate) task: Task,
     pub(crate) model: String,
+    /// Whether the price of thinking may hold.
+    pub(crate) thinking: bool,
+    /// What is to be paid; `None` where nobody asks for keys.
+    pub(crate) charged: Option<Charged>,
+}
+
+/// What a refusal by a key's rules is called in the contract.
+fn forbidden(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::Disabled | Refusal::Expired { .. } => {
+            ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided: {refusal}."))
+        }
+        Refusal::Model { .. } => ApiError::of(Code::ModelAccessDenied).say(format!("Access denied: {refusal}.")),
+        Refusal::Network { .. } | Refusal::Role { .. } => {
+            ApiError::of(Code::AccessDenied).say(format!("Access denied: {refusal}."))
+        }
+    }
 }
 
 impl Doorkeeper {
@@ -72,7 +126,9 @@ impl Doorkeeper {
     /// Keys are looked up at every request, so that a key revoked by another process is refused
     /// from then on, and with it the temporary keys made from it.
     pub(crate) async fn recognise(&self, authorization: Option<&[u8]>, now: u64) -> Result<Caller, ApiError> {
-        let Self::Keys { store, secret } = self else { return Ok(Caller { key_id: None, temporary: false }) };
+        let Self::Keys { store, secret } = self else {
+            return Ok(Caller { key_id: None, temporary: false, account: None, terms: no_terms() });
+        };
         let refused = |hint: &str, log: &str| {
             Err(ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided. {hint}")).log(log))
         };
@@ -98,7 +154,9 @@ impl Doorkeeper {
         match row {
             None => refused("", "an unknown key"),
             Some(KeyRow { revoked_at: Some(_), .. }) => refused("", "a revoked key"),
-            Some(KeyRow { id, .. }) => Ok(Caller { key_id: Some(id), temporary }),
+            Some(KeyRow { id, account, terms, .. }) => {
+                Ok(Caller { key_id: Some(id), temporary, account, terms: Arc::new(terms) })
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use qwenda_backend::ChatCall;
+use qwenda_ledger::price::Mode;
 use qwenda_types::{
     chat::{ChatRequest, ChatResponse, Limits},
     error::{ApiError, Code},
@@ -14,11 +15,13 @@ use super::{
     admit::Ask,
     answer::{Answer, Whole, refusal},
     draft::Draft,
+    estimate,
     models::{self, Named, Task},
     support,
 };
 use crate::{
     app::App,
+    books::Estimate,
     meter::{Meter, MeteredStream},
     tasks::Phase,
 };
@@ -49,8 +52,14 @@ pub(crate) async fn start_as(
     let id = format!("chatcmpl-{}", ask.request_id);
     let draft = Draft::new(request.choices(), support::thinks(&request, &named.card), request.logprobs);
     let choices = request.choices();
+    let estimate = Estimate {
+        input_tokens: estimate::input(&request, &named.card),
+        output_tokens_max: estimate::output(request.tokens_max(), request.choices(), &named.card),
+        thinking: support::thinks(&request, &named.card),
+        mode: Mode::RealTime,
+    };
     request.model.clone_from(&named.card.id);
-    let meter = Meter::new(ask.admit(Task::Chat, &named.asked), app.totals.clone());
+    let meter = Meter::new(ask.admit(app, Task::Chat, named, estimate).await?, app.totals.clone());
     let call = ChatCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     match app.backend.chat(call).await {
         Ok(events) => Ok(Answer {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use qwenda_backend::CompletionCall;
+use qwenda_ledger::price::Mode;
 use qwenda_types::{
     chat::{Limits, Strictness},
     completions::CompletionRequest,
@@ -14,11 +15,13 @@ use super::{
     answer::{Answer, refusal},
     chat::running,
     draft::Draft,
+    estimate,
     models::{self, Task},
     support,
 };
 use crate::{
     app::App,
+    books::Estimate,
     meter::{Meter, MeteredStream},
 };
 
@@ -49,8 +52,14 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
         true => Vec::new(),
         false => support::without_effect(&request.rest).filter(|name| name != "best_of").collect(),
     };
+    let estimate = Estimate {
+        input_tokens: estimate::input(&request, &named.card),
+        output_tokens_max: estimate::output(request.max_tokens, choices, &named.card),
+        thinking: false,
+        mode: Mode::RealTime,
+    };
     request.model.clone_from(&named.card.id);
-    let meter = Meter::new(ask.admit(Task::Complete, &named.asked), app.totals.clone());
+    let meter = Meter::new(ask.admit(app, Task::Complete, &named, estimate).await?, app.totals.clone());
     let call = CompletionCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     match app.backend.complete(call).await {
         Ok(events) => Ok(Answer {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use qwenda_backend::{Counts, EmbedCall};
+use qwenda_ledger::price::Mode;
 use qwenda_types::{
     embeddings::{EmbeddingRequest, TextType, dimensions_of},
     error::{ApiError, Invalid},
@@ -12,10 +13,11 @@ use super::{
     admit::Ask,
     answer::refusal,
     chat::running,
+    estimate,
     models::{self, Named, Task},
     support,
 };
-use crate::{app::App, meter::Meter};
+use crate::{app::App, books::Estimate, meter::Meter};
 
 /// What both dialects write.
 #[derive(Debug)]
@@ -37,8 +39,14 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
     running(app)?;
 
     let ignored = without_effect(&request, &named);
+    let estimate = Estimate {
+        input_tokens: estimate::input(&request, &named.card),
+        output_tokens_max: 0,
+        thinking: false,
+        mode: Mode::RealTime,
+    };
     request.model.clone_from(&named.card.id);
-    let meter = Meter::new(ask.admit(Task::Embed, &named.asked), app.totals.clone());
+    let meter = Meter::new(ask.admit(app, Task::Embed, &named, estimate).await?, app.totals.clone());
     let call = EmbedCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let embedded = match app.backend.embed(call).await {
         Ok(embedded) => embedded,
@@ -48,7 +56,7 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
         }
     };
     let tokens: u32 = embedded.text_tokens.iter().fold(0, |sum, tokens| sum.saturating_add(*tokens));
-    meter.finish(Counts { prompt_tokens: tokens, ..Counts::default() });
+    meter.finish(Counts { prompt_tokens: tokens, ..Counts::default() }).await?;
     let mut vectors = embedded.vectors;
     if let Some(length) = padded {
         vectors.iter_mut().for_each(|vector| vector.resize(length as usize, 0.0));

@@ -6,6 +6,7 @@ pub(crate) mod catalogue;
 pub(crate) mod chat;
 pub(crate) mod complete;
 mod draft;
+mod estimate;
 pub(crate) mod embed;
 pub(crate) mod generate;
 pub(crate) mod models;

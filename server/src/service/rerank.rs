@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use qwenda_backend::{Counts, RerankCall};
+use qwenda_ledger::price::Mode;
 use qwenda_types::{
     error::{ApiError, Code},
     rerank::{RerankRequest, RerankResult},
@@ -12,10 +13,11 @@ use super::{
     admit::Ask,
     answer::refusal,
     chat::running,
+    estimate,
     models::{self, Task},
     support,
 };
-use crate::{app::App, meter::Meter};
+use crate::{app::App, books::Estimate, meter::Meter};
 
 /// What both dialects write.
 #[derive(Debug)]
@@ -39,9 +41,15 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
         true => Vec::new(),
         false => support::without_effect(&request.rest).collect(),
     };
+    let estimate = Estimate {
+        input_tokens: estimate::input(&request, &named.card),
+        output_tokens_max: 0,
+        thinking: false,
+        mode: Mode::RealTime,
+    };
     request.model.clone_from(&named.card.id);
     let asked = request.clone();
-    let meter = Meter::new(ask.admit(Task::Rerank, &named.asked), app.totals.clone());
+    let meter = Meter::new(ask.admit(app, Task::Rerank, &named, estimate).await?, app.totals.clone());
     let call = RerankCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let ranked = match app.backend.rerank(call).await {
         Ok(ranked) => ranked,
@@ -50,7 +58,7 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
             return Err(refusal(error, &ask.request_id));
         }
     };
-    meter.finish(Counts { prompt_tokens: ranked.tokens, ..Counts::default() });
+    meter.finish(Counts { prompt_tokens: ranked.tokens, ..Counts::default() }).await?;
     if ranked.scores.len() != asked.documents.len() {
         let why = format!("the backend scores {} of {} documents", ranked.scores.len(), asked.documents.len());
         return Err(ApiError::of(Code::Internal).log(why));

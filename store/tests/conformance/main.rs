@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use qwenda_ledger::key::{Key, KeyHash, Secret};
+use qwenda_ledger::{
+    key::{Key, KeyHash, Secret},
+    terms::Terms,
+};
 use qwenda_store::{Error, FILE_NAME, Store, keys::KeyRow};
 
 fn hash(seed: u8) -> KeyHash {
@@ -17,6 +20,8 @@ fn key(seed: u8) -> KeyRow {
         last_four: "abcd".to_owned(),
         created_at: 1000 + i64::from(seed),
         revoked_at: None,
+        account: None,
+        terms: Terms::default(),
     }
 }
 

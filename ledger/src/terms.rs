@@ -1,0 +1,177 @@
+//! What a key is given: rules, limits and budgets, as they are written and stored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    limit::{Limits, Rate},
+    money::Nanos,
+    policy::{KeyRules, Role},
+};
+
+/// The terms of one key. What is absent is not limited.
+///
+/// # Example
+/// ```
+/// let terms: qwenda_ledger::terms::Terms = serde_json::from_str(r#"{"models":["qwen3-*"],"budget_day":"2.5"}"#)?;
+/// assert!(terms.rules()?.allows_model("qwen3-max"));
+/// assert_eq!(terms.budgets(1_772_236_800)[0].0, "day:2026-02-28");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Terms {
+    /// Names of models, or beginnings of such with a `*` behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Networks it may call from, as `10.0.0.0/8`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<String>>,
+    /// Unix seconds from which on it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<u64>,
+    /// `owner`, `admin`, `billing`, `developer` or `viewer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Requests per minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens per minute, of prompts and answers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// What it may spend in a day (UTC), in the account's currency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_day: Option<Nanos>,
+    /// The same in a month (UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_month: Option<Nanos>,
+    /// The same ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_total: Option<Nanos>,
+}
+
+/// A term that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is none of `{field}`: {why}")]
+pub struct BadTerm {
+    /// Which of the terms.
+    pub field: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Terms {
+    /// Its rules.
+    ///
+    /// # Errors
+    /// [`BadTerm`] for a pattern, a network or a role that is none, and for a negative budget.
+    pub fn rules(&self) -> Result<KeyRules, BadTerm> {
+        for (field, budget) in self.money() {
+            if let Some(budget) = budget.filter(|budget| budget.is_negative()) {
+                return Err(BadTerm { field, value: budget.to_string(), why: "it is below zero".to_owned() });
+            }
+        }
+        let role = match &self.role {
+            None => Role::default(),
+            Some(name) => name.parse().map_err(|error| bad("role", name, error))?,
+        };
+        Ok(KeyRules {
+            models: parsed("models", self.models.as_deref())?,
+            networks: parsed("networks", self.networks.as_deref())?,
+            expires_at: self.expires_at,
+            disabled: false,
+            role,
+        })
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            requests: self.requests_per_minute.map(Rate::minute),
+            tokens: self.tokens_per_minute.map(Rate::minute),
+            burst: None,
+            concurrency: self.concurrency,
+        }
+    }
+
+    /// Its budgets at a second since 1970, each with the name of its period.
+    pub fn budgets(&self, now: i64) -> Vec<(String, Nanos)> {
+        let (year, month, day) = date(now);
+        let names = [format!("day:{year:04}-{month:02}-{day:02}"), format!("month:{year:04}-{month:02}"), "total".into()];
+        let budgets = names.into_iter().zip(self.money()).map(|(name, (_, budget))| (name, budget));
+        budgets.filter_map(|(name, budget)| Some((name, budget?))).collect()
+    }
+
+    fn money(&self) -> [(&'static str, Option<Nanos>); 3] {
+        [("budget_day", self.budget_day), ("budget_month", self.budget_month), ("budget_total", self.budget_total)]
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &'static str,
+    texts: Option<&[String]>,
+) -> Result<Option<Vec<T>>, BadTerm> {
+    let Some(texts) = texts else { return Ok(None) };
+    texts.iter().map(|text| text.parse().map_err(|error| bad(field, text, error))).collect::<Result<_, _>>().map(Some)
+}
+
+fn bad(field: &'static str, value: &str, why: impl std::fmt::Display) -> BadTerm {
+    BadTerm { field, value: value.to_owned(), why: why.to_string() }
+}
+
+/// Year, month and day (UTC) of a second since 1970.
+///
+/// Counts days from the first of March of the year 0, so that the day that comes every four years is the
+/// last of its year (H. Hinnant, "chrono-compatible low-level date algorithms").
+pub fn date(seconds: i64) -> (i64, u32, u32) {
+    let days = seconds.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as u32, day as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        // From Python's datetime.
+        for (seconds, want) in [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (951_782_400, (2000, 2, 29)),
+            (951_868_800, (2000, 3, 1)),
+            (1_772_323_199, (2026, 2, 28)),
+            (1_772_323_200, (2026, 3, 1)),
+            (4_107_542_400, (2100, 3, 1)),
+            (1_798_761_599, (2026, 12, 31)),
+        ] {
+            assert_eq!(date(seconds), want, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn terms_that_mean_nothing_are_refused_by_their_field() {
+        for (text, field) in [
+            (r#"{"networks":["10.0.0.0/40"]}"#, "networks"),
+            (r#"{"models":["a*b"]}"#, "models"),
+            (r#"{"role":"king"}"#, "role"),
+            (r#"{"budget_total":"-1"}"#, "budget_total"),
+        ] {
+            let terms: Terms = serde_json::from_str(text).expect("its shape is right");
+            assert_eq!(terms.rules().expect_err(text).field, field);
+        }
+        assert!(serde_json::from_str::<Terms>(r#"{"budgetday":"1"}"#).is_err());
+    }
+}

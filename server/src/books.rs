@@ -1,0 +1,401 @@
+//! Whose money a request is: prices, limits, holds and posts of this process.
+//!
+//! A request of a key with an account is admitted here ([`Books::admit`]) and settled once, by the
+//! [`Charged`] that it then has. A key without an account is only held to its rules and limits.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use futures_util::future::BoxFuture;
+use qwenda_ledger::{
+    account::{Most, Part, Uncovered, settle},
+    limit::{Denied, Group, Level, Scope, State, Taken, Wait},
+    money::{Currency, Nanos},
+    price::{Bounds, Mode, PriceBook, PriceEntry, PriceList, Terms as PriceTerms, Usage},
+    terms::Terms,
+};
+use qwenda_store::{
+    Store,
+    ledger::{Budget, HoldAsk, Post, Refused, RequestLine},
+};
+use qwenda_types::error::{ApiError, Code};
+use tokio::sync::oneshot;
+
+use crate::{Clock, service::admit::Caller, tasks::Tasks};
+
+/// For how long a hold is there without being kept. A process that dies leaves holds no longer than this.
+const HOLD_SECONDS: i64 = 60;
+/// Tokens of output that a hold covers at first, and by which it grows.
+const OUTPUT_STEP: u64 = 1024;
+
+/// The books of one process.
+pub(crate) struct Books {
+    store: Store,
+    /// Whose holds these are.
+    instance: String,
+    prices: RwLock<Arc<Prices>>,
+    limits: Mutex<HashMap<String, State>>,
+    clock: Clock,
+    tasks: Tasks,
+}
+
+impl std::fmt::Debug for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Books").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// One book for each currency.
+pub(crate) struct Prices([PriceBook; Currency::ALL.len()]);
+
+impl Prices {
+    fn of(&self, currency: Currency) -> &PriceBook {
+        self.0.iter().find(|book| book.currency() == currency).expect("there is one for each currency")
+    }
+
+    /// The price of this id.
+    pub(crate) fn get(&self, id: &str) -> Option<&PriceEntry> {
+        self.0.iter().find_map(|book| book.get(id))
+    }
+}
+
+/// What is known of a request before it is worked on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimate {
+    /// At most so many tokens are read.
+    pub(crate) input_tokens: u64,
+    /// At most so many tokens are written, of all choices together.
+    pub(crate) output_tokens_max: u64,
+    pub(crate) thinking: bool,
+    pub(crate) mode: Mode,
+}
+
+/// What a request came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Came {
+    pub(crate) usage: Usage,
+    pub(crate) status: &'static str,
+    pub(crate) first_token_ms: Option<i64>,
+    pub(crate) took_ms: i64,
+}
+
+/// A request that was admitted. It is settled once; dropped unsettled, it is let go.
+#[derive(Debug)]
+pub(crate) struct Charged {
+    books: Arc<Books>,
+    caller: Caller,
+    id: String,
+    task: &'static str,
+    model: String,
+    at: i64,
+    hold: Option<OpenHold>,
+    taken: Option<Taken>,
+}
+
+#[derive(Debug, Clone)]
+struct OpenHold {
+    parts: Vec<Part>,
+    price: Option<Box<PriceEntry>>,
+    money_allowed: bool,
+    estimate: Estimate,
+    /// Output that the hold pays for.
+    covered_output: u64,
+}
+
+impl Books {
+    pub(crate) async fn open(store: Store, clock: Clock, tasks: Tasks) -> Result<Self, qwenda_store::Error> {
+        let prices = load(&store).await?;
+        Ok(Self {
+            store,
+            instance: uuid::Uuid::new_v4().to_string(),
+            prices: RwLock::new(Arc::new(prices)),
+            limits: Mutex::default(),
+            clock,
+            tasks,
+        })
+    }
+
+    /// Keeps the holds of what still runs, lets go of those that nobody keeps, and reads new prices.
+    pub(crate) async fn tick(&self) -> Result<(), qwenda_store::Error> {
+        let now = self.now();
+        self.store.keep(&self.instance, now + HOLD_SECONDS).await?;
+        self.store.expire(now).await?;
+        let prices = load(&self.store).await?;
+        *self.prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
+        Ok(())
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.clock.now_seconds()).unwrap_or(i64::MAX)
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.clock.now_ms().saturating_mul(1_000_000)
+    }
+
+    fn price(&self, currency: Currency, account: &str, names: [&str; 2], now: i64) -> Option<PriceEntry> {
+        let prices = Arc::clone(&self.prices.read().unwrap_or_else(PoisonError::into_inner));
+        let book = prices.of(currency);
+        names.into_iter().find_map(|name| book.at(account, name, now)).cloned()
+    }
+
+    /// Admits a request: takes its limits, and holds what it may cost at first.
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        (id, task): (&str, &'static str),
+        names: [&str; 2],
+        estimate: Estimate,
+    ) -> Result<Charged, ApiError> {
+        let now = self.now();
+        let first_output = estimate.output_tokens_max.min(OUTPUT_STEP);
+        let taken = self.take_limits(caller, estimate.input_tokens.saturating_add(first_output))?;
+        let mut charged = Charged {
+            books: Arc::clone(self),
+            caller: caller.clone(),
+            id: id.to_owned(),
+            task,
+            model: names[0].to_owned(),
+            at: now,
+            hold: None,
+            taken,
+        };
+        let Some(account) = &caller.account else { return Ok(charged) };
+        if account.suspended {
+            return Err(ApiError::of(Code::Arrearage).log("the account is suspended"));
+        }
+        let price = self.price(account.currency, &account.id, names, now).map(Box::new);
+        let money = match &price {
+            Some(entry) => most(entry, estimate, first_output)?,
+            None => Nanos::ZERO,
+        };
+        let tokens = match estimate.mode {
+            Mode::RealTime if price.is_some() => estimate.input_tokens.saturating_add(first_output),
+            _ => 0,
+        };
+        let money_allowed = !account.quota_stops;
+        let key_id = caller.key_id.clone().unwrap_or_default();
+        let budgets = caller.terms.budgets(now).into_iter();
+        let ask = HoldAsk {
+            id: charged.id.clone(),
+            account_id: account.id.clone(),
+            key_id,
+            model: charged.model.clone(),
+            price_id: price.as_ref().map(|entry| entry.id.clone()).unwrap_or_default(),
+            most: Most { tokens, money, money_allowed: money_allowed || price.is_none() },
+            budgets: budgets.map(|(period, nanos_max)| Budget { period, nanos_max }).collect(),
+            instance: self.instance.clone(),
+            now,
+            expires_at: now + HOLD_SECONDS,
+        };
+        let parts = self.store.hold(ask).await.map_err(internal)?.map_err(refusal)?;
+        charged.hold = Some(OpenHold { parts, price, money_allowed, estimate, covered_output: first_output });
+        Ok(charged)
+    }
+
+    fn take_limits(&self, caller: &Caller, tokens: u64) -> Result<Option<Taken>, ApiError> {
+        let limits = caller.terms.limits();
+        let Some(key_id) = &caller.key_id else { return Ok(None) };
+        if limits == Default::default() {
+            return Ok(None);
+        }
+        let mut states = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(key_id.clone()).or_default();
+        let mut group = Group::new([Level { scope: Scope::Key, limits, state }]);
+        group.take(tokens, self.now_ns()).map(Some).map_err(limited)
+    }
+
+    fn settle_limits(&self, caller: &Caller, taken: Taken, used: u64) {
+        let Some(key_id) = &caller.key_id else { return };
+        let mut states = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(key_id.clone()).or_default();
+        let limits = caller.terms.limits();
+        Group::new([Level { scope: Scope::Key, limits, state }]).settle(taken, used, self.now_ns());
+    }
+}
+
+impl Charged {
+    /// Whether the hold pays for so much output, of all choices together.
+    pub(crate) fn covers(&self, output_tokens: u64) -> bool {
+        self.hold.as_ref().is_none_or(|hold| {
+            hold.covered_output >= hold.estimate.output_tokens_max || output_tokens < hold.covered_output
+        })
+    }
+
+    /// Holds more, for another stretch of output. [`covered`](Self::covered) takes what comes of it.
+    ///
+    /// What it holds stays here meanwhile: who leaves before it is done pays for what was made.
+    pub(crate) fn top_up(&self) -> BoxFuture<'static, Result<Covered, ApiError>> {
+        let (books, id, hold) = (Arc::clone(&self.books), self.id.clone(), self.hold.clone());
+        Box::pin(async move { top_up(&books, &id, hold).await })
+    }
+
+    /// Takes what a top-up has come to.
+    pub(crate) fn covered(&mut self, covered: Covered) {
+        if let Some(hold) = &mut self.hold {
+            hold.covered_output = covered.output_tokens;
+            if let Some(parts) = covered.parts {
+                hold.parts = parts;
+            }
+        }
+    }
+
+    async fn settle(mut self, came: Came) -> Result<(), ApiError> {
+        let used = came.usage.input_tokens.saturating_add(came.usage.output_tokens);
+        if let Some(taken) = self.taken.take() {
+            self.books.settle_limits(&self.caller, taken, used);
+        }
+        let Some(hold) = self.hold.take() else { return Ok(()) };
+        let (Some(account), key_id) = (&self.caller.account, self.caller.key_id.clone().unwrap_or_default()) else {
+            return Ok(());
+        };
+        let charge = match &hold.price {
+            Some(entry) => entry.price.charge(&came.usage).map_err(internal)?,
+            None => qwenda_ledger::price::Charge { lines: Vec::new(), total: Nanos::ZERO },
+        };
+        let settlement = settle(&hold.parts, &charge, hold.money_allowed).map_err(internal)?;
+        let line = RequestLine {
+            id: self.id.clone(),
+            at: self.at,
+            account_id: account.id.clone(),
+            key_id,
+            task: self.task.to_owned(),
+            model: self.model.clone(),
+            status: came.status.to_owned(),
+            usage: came.usage,
+            price_id: hold.price.map(|entry| entry.id).unwrap_or_default(),
+            first_token_ms: came.first_token_ms,
+            took_ms: came.took_ms,
+        };
+        let post = Post { line, settlement, now: self.books.now() };
+        self.books.store.post(post).await.map_err(internal)?;
+        Ok(())
+    }
+
+    /// Settles it, whether or not anybody waits for it; what is returned is ready once it is durable. The
+    /// server does not stop before.
+    pub(crate) fn settle_tracked(self, came: Came) -> BoxFuture<'static, Result<(), ApiError>> {
+        let (done, settled) = oneshot::channel();
+        let tasks = self.books.tasks.clone();
+        tasks.spawn(async move {
+            let id = self.id.clone();
+            let result = self.settle(came).await;
+            if let Err(error) = &result {
+                tracing::error!(request_id = id, error = error.logged().unwrap_or_default(), "cannot settle");
+            }
+            // Nobody may be waiting any more.
+            let _ = done.send(result);
+        });
+        Box::pin(async { settled.await.unwrap_or_else(|_| Err(internal("the server stopped before it was settled"))) })
+    }
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.books.settle_limits(&self.caller, taken, 0);
+        }
+        if self.hold.take().is_some() {
+            let (books, id) = (Arc::clone(&self.books), std::mem::take(&mut self.id));
+            self.books.tasks.spawn(async move {
+                if let Err(error) = books.store.void(&id, books.now()).await {
+                    tracing::error!(request_id = id, %error, "cannot let go of a hold");
+                }
+            });
+        }
+    }
+}
+
+/// What a top-up has come to.
+#[derive(Debug)]
+pub(crate) struct Covered {
+    output_tokens: u64,
+    parts: Option<Vec<Part>>,
+}
+
+async fn top_up(books: &Books, id: &str, hold: Option<OpenHold>) -> Result<Covered, ApiError> {
+    let Some(hold) = hold else { return Ok(Covered { output_tokens: u64::MAX, parts: None }) };
+    let output_tokens = hold.covered_output.saturating_add(OUTPUT_STEP).min(hold.estimate.output_tokens_max);
+    let more = match &hold.price {
+        Some(entry) if hold.money_allowed => {
+            let before = most(entry, hold.estimate, hold.covered_output)?;
+            most(entry, hold.estimate, output_tokens)?.checked_sub(before).unwrap_or(Nanos::ZERO)
+        }
+        _ => Nanos::ZERO,
+    };
+    if more == Nanos::ZERO {
+        return Ok(Covered { output_tokens, parts: None });
+    }
+    let now = books.now();
+    let parts = books.store.top_up(id, more, now + HOLD_SECONDS, now).await.map_err(internal)?.map_err(refusal)?;
+    Ok(Covered { output_tokens, parts: Some(parts) })
+}
+
+fn most(entry: &PriceEntry, estimate: Estimate, output_tokens_max: u64) -> Result<Nanos, ApiError> {
+    let Estimate { input_tokens, thinking, mode, .. } = estimate;
+    let bounds = Bounds { input_tokens, output_tokens_max, thinking, explicit_cache: false, mode };
+    entry.price.most_of(&bounds).map_err(internal)
+}
+
+/// All prices: the published lists, and what was made here.
+pub(crate) async fn load(store: &Store) -> Result<Prices, qwenda_store::Error> {
+    let made = store.price_list().await?;
+    let mut books = Currency::ALL.map(PriceBook::new);
+    for book in &mut books {
+        let currency = book.currency();
+        let list = PriceList::published(currency);
+        let id = list.id().to_owned();
+        let terms = PriceTerms { id, account: None, effective_from: 0, effective_until: None };
+        book.add_list(&list, &terms, None).map_err(|error| qwenda_store::Error::Row {
+            what: "list of prices",
+            why: error.to_string(),
+        })?;
+        for entry in made.iter().filter(|entry| entry.currency == currency) {
+            book.add(entry.clone())
+                .map_err(|error| qwenda_store::Error::Row { what: "prices", why: error.to_string() })?;
+        }
+    }
+    Ok(Prices(books))
+}
+
+fn internal(error: impl std::fmt::Display) -> ApiError {
+    ApiError::of(Code::Internal).log(error)
+}
+
+fn refusal(refused: Refused) -> ApiError {
+    match refused {
+        Refused::Uncovered(Uncovered::QuotaEnded) => ApiError::of(Code::FreeTierOnly),
+        Refused::Uncovered(Uncovered::Money { wanted, spendable }) => ApiError::of(Code::Arrearage).say(format!(
+            "Access denied, please make sure your account is in good standing. This request may cost up to {wanted}; \
+             the account can spend {spendable}."
+        )),
+        Refused::Account => ApiError::of(Code::Arrearage).log("the account is suspended"),
+        Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota).say(format!(
+            "The key's budget ({period}) has {left} left; this request may cost up to {wanted}."
+        )),
+        Refused::NotOpen => ApiError::of(Code::Internal).log("the hold is not open"),
+    }
+}
+
+fn limited(denied: Denied) -> ApiError {
+    match denied {
+        Denied::Refused(refused) => {
+            let error = ApiError::of(refused.kind.code()).say(format!("Requests rate limit exceeded: {refused}."));
+            match refused.wait {
+                Wait::Ns(_) | Wait::Release => match refused.wait.retry_after_ms() {
+                    Some(ms) => error.retry_after_ms(ms),
+                    None => error.retry_after_ms(1000),
+                },
+                Wait::Never => error,
+            }
+        }
+        Denied::Borrow { .. } => ApiError::of(Code::Internal).log("nothing is leased here"),
+    }
+}
+
+/// The terms of a caller without a key.
+pub(crate) fn no_terms() -> Arc<Terms> {
+    Arc::new(Terms::default())
+}

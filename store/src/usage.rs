@@ -1,0 +1,126 @@
+//! What was used: requests one by one, and their sums by time.
+
+use qwenda_ledger::{account::Part, money::Nanos, price::Line};
+use sqlx::{Row, any::AnyRow};
+
+use crate::{Error, Store, json, ledger::RequestLine};
+
+/// One request with what was paid for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidRequest {
+    pub line: RequestLine,
+    /// Tokens that quota and packs paid.
+    pub covered: Vec<Part>,
+    pub lines: Vec<Line>,
+    pub charge: Nanos,
+}
+
+/// Which requests are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    pub account_id: Option<String>,
+    pub key_id: Option<String>,
+    /// Unix seconds, the first that counts.
+    pub from: i64,
+    /// Unix seconds, the first that no longer counts.
+    pub until: i64,
+    /// Goes on behind this one, in the same order.
+    pub after: Option<(i64, String)>,
+    pub limit: i64,
+}
+
+/// The sums of a time, a key and a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollupRow {
+    /// When the time begins, Unix seconds.
+    pub at: i64,
+    pub account_id: String,
+    pub key_id: String,
+    pub model: String,
+    pub requests: i64,
+    pub input_tokens: i64,
+    pub cached_tokens: i64,
+    pub output_tokens: i64,
+    pub charge: Nanos,
+}
+
+impl Store {
+    /// Requests, oldest first.
+    pub async fn requests(&self, wanted: &Wanted) -> Result<Vec<PaidRequest>, Error> {
+        let (after_at, after_id) = wanted.after.clone().unwrap_or((i64::MIN, String::new()));
+        let rows = sqlx::query(
+            "SELECT id, at, account_id, key_id, task, model, status, usage, covered, lines, charge_nanos, price_id,
+                    first_token_ms, took_ms
+             FROM requests
+             WHERE at >= $1 AND at < $2 AND (account_id = $3 OR $3 = '') AND (key_id = $4 OR $4 = '')
+               AND (at > $5 OR (at = $5 AND id > $6))
+             ORDER BY at, id LIMIT $7",
+        )
+        .bind(wanted.from)
+        .bind(wanted.until)
+        .bind(wanted.account_id.as_deref().unwrap_or(""))
+        .bind(wanted.key_id.as_deref().unwrap_or(""))
+        .bind(after_at)
+        .bind(after_id)
+        .bind(wanted.limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(paid).collect()
+    }
+
+    /// The request of this id.
+    pub async fn request(&self, id: &str) -> Result<Option<PaidRequest>, Error> {
+        let row = sqlx::query(
+            "SELECT id, at, account_id, key_id, task, model, status, usage, covered, lines, charge_nanos, price_id,
+                    first_token_ms, took_ms
+             FROM requests WHERE id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.as_ref().map(paid).transpose()
+    }
+
+    /// Sums of each `grain` (`minute`, `hour` or `day`) that begins in a time, oldest first.
+    pub async fn rollups(&self, grain: &str, wanted: &Wanted) -> Result<Vec<RollupRow>, Error> {
+        type Columns = (i64, String, String, String, i64, i64, i64, i64, i64);
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge_nanos
+             FROM rollups
+             WHERE grain = $1 AND at >= $2 AND at < $3 AND (account_id = $4 OR $4 = '') AND (key_id = $5 OR $5 = '')
+             ORDER BY at, account_id, key_id, model LIMIT $6",
+        )
+        .bind(grain)
+        .bind(wanted.from)
+        .bind(wanted.until)
+        .bind(wanted.account_id.as_deref().unwrap_or(""))
+        .bind(wanted.key_id.as_deref().unwrap_or(""))
+        .bind(wanted.limit)
+        .fetch_all(&self.pool)
+        .await?;
+        let rollup = |(at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge)| {
+            let charge = Nanos::new(charge);
+            RollupRow { at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge }
+        };
+        Ok(rows.into_iter().map(rollup).collect())
+    }
+}
+
+fn paid(row: &AnyRow) -> Result<PaidRequest, Error> {
+    let line = RequestLine {
+        id: row.try_get(0)?,
+        at: row.try_get(1)?,
+        account_id: row.try_get(2)?,
+        key_id: row.try_get(3)?,
+        task: row.try_get(4)?,
+        model: row.try_get(5)?,
+        status: row.try_get(6)?,
+        usage: json::read("requests.usage", row.try_get(7)?)?,
+        price_id: row.try_get(11)?,
+        first_token_ms: row.try_get(12)?,
+        took_ms: row.try_get(13)?,
+    };
+    let covered = json::read("requests.covered", row.try_get(8)?)?;
+    let lines = json::read("requests.lines", row.try_get(9)?)?;
+    Ok(PaidRequest { line, covered, lines, charge: Nanos::new(row.try_get(10)?) })
+}
