@@ -101,7 +101,8 @@ impl Terms {
     /// Its budgets at a second since 1970, each with the name of its period.
     pub fn budgets(&self, now: i64) -> Vec<(String, Nanos)> {
         let (year, month, day) = date(now);
-        let names = [format!("day:{year:04}-{month:02}-{day:02}"), format!("month:{year:04}-{month:02}"), "total".into()];
+        let names =
+            [format!("day:{year:04}-{month:02}-{day:02}"), format!("month:{year:04}-{month:02}"), "total".into()];
         let budgets = names.into_iter().zip(self.money()).map(|(name, (_, budget))| (name, budget));
         budgets.filter_map(|(name, budget)| Some((name, budget?))).collect()
     }

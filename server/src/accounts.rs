@@ -7,15 +7,15 @@ use qwenda_ledger::{
     money::{Currency, MoneyError, Nanos},
     policy::ModelPattern,
 };
+use qwenda_store::{
+    Store,
+    ledger::{Deposit, Deposited, Refused},
+};
 pub use qwenda_store::{
     accounts::{AccountRow, BucketRow},
     audit::{Audit, Difference},
     ledger::RequestLine,
     usage::{PaidRequest, RollupRow, Wanted},
-};
-use qwenda_store::{
-    Store,
-    ledger::{Deposit, Deposited, Refused},
 };
 
 use crate::{

@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    books::Books,
     Auth, Clock, ServeConfig, Totals,
+    books::Books,
     config::ConfigError,
     connection::{Seats, converse},
     http::{self, Replays},

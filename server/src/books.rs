@@ -348,10 +348,8 @@ pub(crate) async fn load(store: &Store) -> Result<Prices, qwenda_store::Error> {
         let list = PriceList::published(currency);
         let id = list.id().to_owned();
         let terms = PriceTerms { id, account: None, effective_from: 0, effective_until: None };
-        book.add_list(&list, &terms, None).map_err(|error| qwenda_store::Error::Row {
-            what: "list of prices",
-            why: error.to_string(),
-        })?;
+        book.add_list(&list, &terms, None)
+            .map_err(|error| qwenda_store::Error::Row { what: "list of prices", why: error.to_string() })?;
         for entry in made.iter().filter(|entry| entry.currency == currency) {
             book.add(entry.clone())
                 .map_err(|error| qwenda_store::Error::Row { what: "prices", why: error.to_string() })?;
@@ -372,9 +370,8 @@ fn refusal(refused: Refused) -> ApiError {
              the account can spend {spendable}."
         )),
         Refused::Account => ApiError::of(Code::Arrearage).log("the account is suspended"),
-        Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota).say(format!(
-            "The key's budget ({period}) has {left} left; this request may cost up to {wanted}."
-        )),
+        Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota)
+            .say(format!("The key's budget ({period}) has {left} left; this request may cost up to {wanted}.")),
         Refused::NotOpen => ApiError::of(Code::Internal).log("the hold is not open"),
     }
 }

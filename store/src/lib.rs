@@ -23,7 +23,7 @@ use std::{
 
 pub use error::Error;
 use sqlx::{
-    AnyPool, Executor, SqlSafeStr,
+    AnyConnection, AnyPool, Connection, Executor, SqlSafeStr,
     any::AnyPoolOptions,
     migrate::{Migration, MigrationType, Migrator},
 };
@@ -70,17 +70,22 @@ impl Store {
         let _turn = take_turn(data_dir)
             .await
             .map_err(|source| Error::NotWritable { path: path.clone(), source: source.into() })?;
-        if path.is_dir() {
-            return Err(Error::NotADatabase { path });
-        }
         // A URL would have to be told of every character that has a meaning in it.
         let encoded: String = path.to_string_lossy().bytes().map(encoded).collect();
+        let url = format!("sqlite://{encoded}?mode=rwc");
         sqlx::any::install_default_drivers();
+        // A pool would try again and again what cannot be opened, and say only that it took too long.
+        let first = async {
+            let mut first = AnyConnection::connect(&url).await?;
+            first.execute(PRAGMAS).await?;
+            first.close().await
+        };
+        first.await.map_err(|source| Error::opening(&path, source))?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECT_TIMEOUT)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
-            .connect(&format!("sqlite://{encoded}?mode=rwc"))
+            .connect(&url)
             .await
             .map_err(|source| Error::opening(&path, source))?;
         migrate(&pool, &path).await?;
