@@ -8,9 +8,13 @@ use std::{
 
 use qwenda_ledger::{
     key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret},
-    terms::Terms,
+    terms::{BadTerm, Terms},
 };
-use qwenda_store::{Store, keys::KeyRow};
+use qwenda_store::{
+    Store,
+    accounts::AccountRow,
+    keys::{KeyAccount, KeyRow},
+};
 
 use crate::Clock;
 
@@ -34,6 +38,10 @@ pub enum KeysError {
     OtherSecret { path: PathBuf },
     #[error("a key's name has 1 to {NAME_CHARS_MAX} characters and none that control a terminal")]
     Name,
+    #[error(transparent)]
+    Terms(#[from] BadTerm),
+    #[error("no account has the name or id `{wanted}`; make it with `qwenda accounts create`")]
+    NoSuchAccount { wanted: String },
     #[error("no working key has the name or id `{wanted}`")]
     NoSuchKey { wanted: String },
     #[error("{count} working keys are named `{wanted}`; use one of their ids: {ids}", ids = ids.join(", "), count = ids.len())]
@@ -52,31 +60,60 @@ pub struct KeyInfo {
     pub created_at: i64,
     /// Unix seconds; `None` while the key works.
     pub revoked_at: Option<i64>,
+    /// The account its requests are charged to.
+    pub account_id: Option<String>,
+    pub terms: Terms,
 }
 
 impl From<KeyRow> for KeyInfo {
     fn from(row: KeyRow) -> Self {
-        let KeyRow { id, name, last_four, created_at, revoked_at, .. } = row;
-        Self { id, name, last_four, created_at, revoked_at }
+        let KeyRow { id, name, last_four, created_at, revoked_at, account, terms, .. } = row;
+        let account_id = account.map(|account| account.id);
+        Self { id, name, last_four, created_at, revoked_at, account_id, terms }
     }
 }
 
-/// Makes a key. The key itself is in the answer and nowhere else.
+/// A key that is to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewKey {
+    pub name: String,
+    /// Name or id of the account that its requests are charged to; without one they cost nothing.
+    pub account: Option<String>,
+    pub terms: Terms,
+}
+
+/// Makes a key that belongs to no account and may do everything. The key itself is in the answer and nowhere else.
 pub async fn create(data_dir: &Path, name: &str) -> Result<(Key, KeyInfo), KeysError> {
+    create_with(data_dir, NewKey { name: name.to_owned(), ..NewKey::default() }).await
+}
+
+/// Makes a key on terms.
+pub async fn create_with(data_dir: &Path, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
+    let NewKey { name, account, terms } = new;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(KeysError::Name);
     }
+    terms.rules()?;
     let (store, secret) = open(data_dir).await?;
+    let account = match account {
+        None => None,
+        Some(wanted) => match store.account(&wanted).await? {
+            None => return Err(KeysError::NoSuchAccount { wanted }),
+            Some(AccountRow { id, currency, quota_stops, suspended_at, .. }) => {
+                Some(KeyAccount { id, currency, quota_stops, suspended: suspended_at.is_some() })
+            }
+        },
+    };
     let key = Key::from_random(random::<KEY_RANDOM_BYTES>()?);
     let row = KeyRow {
         id: format!("key_{}", uuid::Uuid::new_v4().simple()),
-        name: name.to_owned(),
+        name,
         hash: key.hash(&secret),
         last_four: key.last_four().to_owned(),
         created_at: now(),
         revoked_at: None,
-        account: None,
-        terms: Terms::default(),
+        account,
+        terms,
     };
     store.key_create(&row).await?;
     store.close().await;

@@ -1,6 +1,7 @@
 //! The server over real sockets, with a backend that plays scripts.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod agreement;
 mod bad_input;
 mod bodies;
