@@ -145,7 +145,7 @@ async fn who_hangs_up_pays_for_what_was_made_and_no_more() {
 async fn what_fails_costs_nothing_and_holds_nothing() {
     let shop = Shop::with("1", Terms::default()).await;
     shop.service.backend.answer(Script::refuse(BackendError::Busy { retry_after_ms: 1 }));
-    assert_eq!(shop.chat(json!({})).await.status, 503);
+    assert_eq!(shop.chat(json!({})).await.status, 429);
     shop.service.backend.answer(Script::new([started(), text(10), Act::Fail(BackendError::Internal("no".into()))]));
     assert_eq!(shop.chat(json!({})).await.status, 500);
     assert_eq!(shop.balance().await, nanos("1"));
@@ -183,7 +183,9 @@ async fn free_quota_pays_first_and_may_be_all_that_pays() {
     shop.accounts.change(shop.account.clone(), shop_stops).await.unwrap();
     let script = || Script::new([started(), text(10)].into_iter().chain(ended(10)));
     shop.service.backend.answer(script());
-    assert_eq!(shop.chat(json!({})).await.status, 200);
+    // As long as the 1,000 tokens that the backend says.
+    let long = json!({"messages": [{"role": "user", "content": "x ".repeat(1_000)}]});
+    assert_eq!(shop.chat(long).await.status, 200);
     assert_eq!(shop.balance().await, nanos("1"));
     let reply = shop.chat(json!({})).await;
     assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (403, Some("AllocationQuota.FreeTierOnly")));
