@@ -5,7 +5,10 @@ use qwenda_ledger::{
     money::{Currency, Nanos},
 };
 
-use crate::{Error, Store, ledger::balance_id};
+use crate::{
+    Error, Store,
+    ledger::{balance_id, not_negative},
+};
 
 /// One account as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,7 @@ fn row(columns: Columns) -> Result<AccountRow, Error> {
 impl Store {
     /// Adds an account and its balance. `false`: another has its name.
     pub async fn account_create(&self, account: &AccountRow) -> Result<bool, Error> {
+        not_negative("a credit line", account.credit.get())?;
         let mut tx = self.pool.begin().await?;
         let done = sqlx::query(
             "INSERT INTO accounts (id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at)
@@ -103,6 +107,7 @@ impl Store {
 
     /// Writes an account's credit line, switch and suspension, if nobody changed it since `account` was read.
     pub async fn account_update(&self, account: &AccountRow) -> Result<bool, Error> {
+        not_negative("a credit line", account.credit.get())?;
         let done = sqlx::query(
             "UPDATE accounts SET credit_nanos = $3, quota_stops = $4, suspended_at = $5, version = version + 1
              WHERE id = $1 AND version = $2",

@@ -38,6 +38,12 @@ pub enum Error {
     /// A sum would be out of range.
     #[error("an amount would be out of range")]
     Overflow,
+    /// An amount that nobody can have meant.
+    #[error("{what} cannot be {amount}")]
+    Amount { what: &'static str, amount: i64 },
+    /// Nothing was written, and what waited behind it was not tried: the database does not answer.
+    #[error("the database does not answer: {0}")]
+    Away(String),
     /// Somebody wrote between a reading and a write, which turns should have kept from happening.
     #[error("another writer was faster")]
     Raced,

@@ -7,6 +7,9 @@ use sqlx::{Any, AnyPool, Transaction};
 use super::{Done, Op, RequestLine};
 use crate::Error;
 
+/// Most tokens of a request that roll-ups count: an upstream that reports more must not spoil their sums.
+const ROLLUP_TOKENS_MAX: i64 = 1 << 40;
+
 /// Seconds of the grains of roll-ups, with their names.
 pub(crate) const GRAINS: [(&str, i64); 3] = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
 
@@ -44,10 +47,21 @@ impl Batch {
         Ok(Self { tx, ours: BTreeMap::new(), rollups: BTreeMap::new() })
     }
 
-    pub(super) async fn apply(&mut self, op: &Op) -> Result<Done, Error> {
+    /// Does one operation. `before` is what it came to in a transaction that may have been committed, and that
+    /// it comes to again if it was.
+    pub(super) async fn apply(&mut self, op: &Op, before: Option<&Done>) -> Result<Done, Error> {
+        let done = self.apply_once(op, before).await?;
+        Ok(match before {
+            // What changes nothing any more changed it then.
+            Some(before @ Done::Changed(_)) if done == Done::Changed(0) => before.clone(),
+            _ => done,
+        })
+    }
+
+    async fn apply_once(&mut self, op: &Op, before: Option<&Done>) -> Result<Done, Error> {
         match op {
             Op::Hold(ask) => self.hold(ask).await,
-            Op::TopUp { id, more, expires_at, now } => self.top_up(id, *more, *expires_at, *now).await,
+            Op::TopUp(top_up) => self.top_up(top_up, before).await,
             Op::Post(post) => self.post(post).await,
             Op::Void { id, now } => self.void(id, *now).await,
             Op::Expire { now } => self.expire(*now).await,
@@ -68,7 +82,7 @@ impl Batch {
         let usage = &line.usage;
         let cached = usage.implicit_hit_tokens.saturating_add(usage.explicit_hit_tokens);
         let adds = [usage.input_tokens, cached, usage.output_tokens];
-        let adds = adds.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX));
+        let adds = adds.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX).min(ROLLUP_TOKENS_MAX));
         for (grain, seconds) in GRAINS {
             let key = RollupKey {
                 grain,
@@ -94,11 +108,18 @@ impl Batch {
 
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         for (bucket, amount) in &self.ours {
-            sqlx::query("UPDATE buckets SET posted = posted + $2 WHERE id = $1")
-                .bind(bucket)
-                .bind(amount)
-                .execute(&mut *self.tx)
-                .await?;
+            let (least, most) = room(*amount);
+            let done =
+                sqlx::query("UPDATE buckets SET posted = posted + $2 WHERE id = $1 AND posted BETWEEN $3 AND $4")
+                    .bind(bucket)
+                    .bind(amount)
+                    .bind(least)
+                    .bind(most)
+                    .execute(&mut *self.tx)
+                    .await?;
+            if done.rows_affected() != 1 {
+                return Err(Error::Overflow);
+            }
         }
         for (key, sums) in &self.rollups {
             sqlx::query(
@@ -128,4 +149,9 @@ impl Batch {
         self.tx.commit().await?;
         Ok(())
     }
+}
+
+/// Between what a sum lies that has room for an amount. SQLite would go on with a float where it has none.
+pub(super) fn room(amount: i64) -> (i64, i64) {
+    (i64::MIN.saturating_sub(amount.min(0)), i64::MAX - amount.max(0))
 }

@@ -120,11 +120,20 @@ pub enum Deposited {
     },
 }
 
+/// More money for a hold.
+#[derive(Debug, Clone)]
+pub(crate) struct TopUp {
+    id: String,
+    more: Nanos,
+    expires_at: i64,
+    now: i64,
+}
+
 /// What a writer does.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     Hold(HoldAsk),
-    TopUp { id: String, more: Nanos, expires_at: i64, now: i64 },
+    TopUp(TopUp),
     Post(Post),
     Void { id: String, now: i64 },
     Expire { now: i64 },
@@ -145,6 +154,7 @@ impl Store {
     /// Holds what a request may cost. The answer's parts are what [`post`](Self::post) settles. Asked again
     /// with the same id, it answers the same and changes nothing.
     pub async fn hold(&self, ask: HoldAsk) -> Result<Result<Vec<Part>, Refused>, Error> {
+        not_negative("a hold", ask.most.money.get())?;
         Ok(match self.write(Op::Hold(ask)).await? {
             Done::Held(parts) => Ok(parts),
             Done::Refused(refused) => Err(refused),
@@ -160,7 +170,9 @@ impl Store {
         expires_at: i64,
         now: i64,
     ) -> Result<Result<Vec<Part>, Refused>, Error> {
-        Ok(match self.write(Op::TopUp { id: id.to_owned(), more, expires_at, now }).await? {
+        not_negative("a top-up", more.get())?;
+        let top_up = TopUp { id: id.to_owned(), more, expires_at, now };
+        Ok(match self.write(Op::TopUp(top_up)).await? {
             Done::Held(parts) => Ok(parts),
             Done::Refused(refused) => Err(refused),
             Done::Changed(_) => unreachable!("a hold is topped up or refused"),
@@ -190,6 +202,13 @@ impl Store {
 
     /// Deposits money or tokens. `false`: one of this id was made before, and nothing changed.
     pub async fn deposit(&self, deposit: Deposit) -> Result<Result<bool, Refused>, Error> {
+        let amount = match deposit.what {
+            Deposited::Money(amount) => amount.get(),
+            Deposited::Tokens { tokens, .. } => not_negative("a deposit of tokens", tokens).map(|()| tokens)?,
+        };
+        if amount == 0 {
+            return Err(Error::Amount { what: "a deposit", amount });
+        }
         Ok(match self.write(Op::Deposit(deposit)).await? {
             Done::Changed(count) => Ok(count == 1),
             Done::Refused(refused) => Err(refused),
@@ -203,4 +222,9 @@ impl Store {
             other => unreachable!("{other:?} counts nothing"),
         }
     }
+}
+
+/// Refuses what would give where it should take.
+pub(crate) fn not_negative(what: &'static str, amount: i64) -> Result<(), Error> {
+    if amount < 0 { Err(Error::Amount { what, amount }) } else { Ok(()) }
 }

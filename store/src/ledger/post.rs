@@ -2,7 +2,11 @@
 
 use qwenda_ledger::{account::Kind, money::Currency};
 
-use super::{Done, Post, batch::Batch, transfer::Transfer};
+use super::{
+    Done, Post,
+    batch::{Batch, room},
+    transfer::Transfer,
+};
 use crate::{Error, json};
 
 impl Batch {
@@ -86,12 +90,18 @@ impl Batch {
 
     /// Takes out of a bucket what was used, and lets go of what was held.
     async fn pay(&mut self, bucket: &str, held: i64, used: i64) -> Result<(), Error> {
-        let done = sqlx::query("UPDATE buckets SET pending = pending - $2, posted = posted - $3 WHERE id = $1")
-            .bind(bucket)
-            .bind(held)
-            .bind(used)
-            .execute(&mut *self.tx)
-            .await?;
+        let (least, most) = room(used.checked_neg().ok_or(Error::Overflow)?);
+        let done = sqlx::query(
+            "UPDATE buckets SET pending = pending - $2, posted = posted - $3
+             WHERE id = $1 AND posted BETWEEN $4 AND $5",
+        )
+        .bind(bucket)
+        .bind(held)
+        .bind(used)
+        .bind(least)
+        .bind(most)
+        .execute(&mut *self.tx)
+        .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(Error::Raced) }
     }
 

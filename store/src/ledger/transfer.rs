@@ -1,6 +1,12 @@
 //! Lines of the journal, and what comes in.
 
-use super::{Deposit, Deposited, Done, Refused, batch::Batch, post::balance_id};
+use qwenda_ledger::{account::Uncovered, money::Nanos};
+
+use super::{
+    Deposit, Deposited, Done, Refused,
+    batch::{Batch, room},
+    post::balance_id,
+};
 use crate::Error;
 
 /// A line of the journal: `amount` goes from one bucket to another.
@@ -73,24 +79,31 @@ impl Batch {
                 (kind, "given:tokens".to_owned(), bucket, *tokens)
             }
         };
-        if amount == 0 {
-            return Err(Error::Row { what: "transfers.amount", why: "it is 0".to_owned() });
-        }
+        let back = amount.checked_neg().ok_or(Error::Overflow)?;
+        let (least, most) = room(amount);
         let done = sqlx::query(
-            "UPDATE buckets SET posted = posted + $2 WHERE id = $1 AND ($2 > 0 OR posted - pending + $2 >= 0)",
+            "UPDATE buckets SET posted = posted + $2
+             WHERE id = $1 AND posted BETWEEN $3 AND $4 AND ($2 > 0 OR posted - pending >= $5)",
         )
         .bind(&theirs)
         .bind(amount)
+        .bind(least)
+        .bind(most)
+        .bind(back)
         .execute(&mut *self.tx)
         .await?;
-        if done.rows_affected() == 0 {
-            let why = qwenda_ledger::account::Uncovered::Money {
-                wanted: qwenda_ledger::money::Nanos::new(amount.saturating_neg()),
-                spendable: qwenda_ledger::money::Nanos::ZERO,
-            };
-            return Ok(Done::Refused(Refused::Uncovered(why)));
+        if done.rows_affected() == 0 && amount > 0 {
+            return Err(Error::Overflow);
         }
-        self.ours(ours.clone(), amount.checked_neg().ok_or(Error::Overflow)?)?;
+        if done.rows_affected() == 0 {
+            let (free,): (i64,) = sqlx::query_as("SELECT posted - pending FROM buckets WHERE id = $1")
+                .bind(&theirs)
+                .fetch_one(&mut *self.tx)
+                .await?;
+            let (wanted, spendable) = (Nanos::new(back), Nanos::new(free.max(0)));
+            return Ok(Done::Refused(Refused::Uncovered(Uncovered::Money { wanted, spendable })));
+        }
+        self.ours(ours.clone(), back)?;
         let (debit, credit) = if amount > 0 { (ours, theirs) } else { (theirs, ours) };
         self.record(Transfer {
             id: deposit.id.clone(),

@@ -38,18 +38,9 @@ async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<(Op, Answer)>) {
     let mut these = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut these, BATCH_MAX).await > 0 {
         let (ops, answers): (Vec<Op>, Vec<Answer>) = these.drain(..).unzip();
-        let results = match together(&pool, &ops).await {
+        let results = match together(&pool, &ops, None).await {
             Ok(done) => done.into_iter().map(Ok).collect(),
-            // One may have spoilt it for the others, or the connection is gone: each by itself. What was
-            // written after all is found by its id and not done again.
-            Err(_) => {
-                let mut results = Vec::with_capacity(ops.len());
-                for op in &ops {
-                    let one = together(&pool, std::slice::from_ref(op)).await;
-                    results.push(one.map(|mut done| done.remove(0)));
-                }
-                results
-            }
+            Err(failed) => one_by_one(&pool, &ops, failed).await,
         };
         for (answer, result) in answers.into_iter().zip(results) {
             // Who no longer waits has left; what was written stays.
@@ -58,12 +49,57 @@ async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<(Op, Answer)>) {
     }
 }
 
-async fn together(pool: &AnyPool, ops: &[Op]) -> Result<Vec<Done>, Error> {
-    let mut batch = Batch::begin(pool).await?;
+/// Where a transaction ended early.
+enum Failed {
+    /// Before it began: the next would not begin either.
+    Begin(Error),
+    /// In one of its operations; nothing was written.
+    Op(Error),
+    /// At its end: it may be written, and then the operations came to this.
+    Commit(Error, Vec<Done>),
+}
+
+/// `before` is what the operations came to in a transaction of which is not known whether it was written.
+async fn together(pool: &AnyPool, ops: &[Op], before: Option<&[Done]>) -> Result<Vec<Done>, Failed> {
+    let mut batch = Batch::begin(pool).await.map_err(Failed::Begin)?;
     let mut done = Vec::with_capacity(ops.len());
-    for op in ops {
-        done.push(batch.apply(op).await?);
+    for (i, op) in ops.iter().enumerate() {
+        done.push(batch.apply(op, before.map(|before| &before[i])).await.map_err(Failed::Op)?);
     }
-    batch.commit().await?;
-    Ok(done)
+    match batch.commit().await {
+        Ok(()) => Ok(done),
+        Err(error) => Err(Failed::Commit(error, done)),
+    }
+}
+
+/// One operation may have spoilt it for the others, or the connection is gone: each by itself. What was written
+/// after all is found by its id and not done again.
+async fn one_by_one(pool: &AnyPool, ops: &[Op], failed: Failed) -> Vec<Result<Done, Error>> {
+    let (mut away, before) = match failed {
+        Failed::Begin(error) => (Some(error), None),
+        Failed::Op(_) => (None, None),
+        Failed::Commit(_, done) => (None, Some(done)),
+    };
+    let mut results = Vec::with_capacity(ops.len());
+    for (i, op) in ops.iter().enumerate() {
+        // Everybody waits for this: what is away is waited for once, not by one after the other.
+        if let Some(error) = &away {
+            results.push(Err(not_begun(error)));
+            continue;
+        }
+        let before = before.as_ref().map(|before| std::slice::from_ref(&before[i]));
+        results.push(match together(pool, std::slice::from_ref(op), before).await {
+            Ok(mut done) => Ok(done.remove(0)),
+            Err(Failed::Op(error) | Failed::Commit(error, _)) => Err(error),
+            Err(Failed::Begin(error)) => Err(not_begun(away.insert(error))),
+        });
+    }
+    results
+}
+
+fn not_begun(error: &Error) -> Error {
+    match error {
+        Error::Sql(sqlx::Error::PoolClosed) => Error::Closed,
+        error => Error::Away(error.to_string()),
+    }
 }

@@ -1,0 +1,94 @@
+//! What a key may spend in a time.
+
+use qwenda_ledger::money::Nanos;
+use qwenda_store::ledger::HoldAsk;
+
+use crate::{
+    books::{HOLD_SECONDS, NOW, ask, budget, funded, has, hold, said, tokens, used},
+    database::Database,
+};
+
+on_both! {
+    budgets_are_taken_together_or_not_at_all
+    a_top_up_counts_in_the_same_budgets
+    what_was_not_spent_of_a_budget_may_be_spent
+    a_request_that_takes_no_money_needs_no_budget
+}
+
+const DAY: &str = "day:2026-02-28";
+const MONTH: &str = "month:2026-02";
+
+fn limited(id: &str, money: i64) -> HoldAsk {
+    let budgets = vec![budget(DAY, 50), budget(MONTH, 70), budget("total", 75)];
+    HoldAsk { budgets, ..ask(id, 0, money) }
+}
+
+/// What is spent and pending of each budget.
+async fn spent(database: &Database) -> Vec<(i64, i64)> {
+    let mut all = Vec::new();
+    for period in [DAY, MONTH, "total"] {
+        let of = |column: &str| format!("SELECT {column} FROM budgets WHERE period = '{period}'");
+        all.push((database.number(&of("spent")).await, database.number(&of("pending")).await));
+    }
+    all
+}
+
+async fn budgets_are_taken_together_or_not_at_all(database: &Database) {
+    let store = funded(database, 1000).await;
+    assert_eq!(hold(&store, &limited("r1", 50)).await, "balance 50");
+    assert_eq!(hold(&store, &limited("r2", 1)).await, format!("{DAY}: wanted 1, left 0"));
+    let next_day = |id: &str, money| {
+        let budgets = vec![budget("day:2026-03-01", 50), budget(MONTH, 70), budget("total", 75)];
+        HoldAsk { budgets, ..ask(id, 0, money) }
+    };
+    assert_eq!(hold(&store, &next_day("r3", 21)).await, format!("{MONTH}: wanted 21, left 20"));
+    assert_eq!(database.number("SELECT pending FROM budgets WHERE period = 'day:2026-03-01'").await, 0);
+    assert_eq!(hold(&store, &next_day("r3", 20)).await, "balance 20");
+    let next_month = HoldAsk { budgets: vec![budget("month:2026-03", 70), budget("total", 75)], ..ask("r4", 0, 6) };
+    assert_eq!(hold(&store, &next_month).await, "total: wanted 6, left 5");
+    assert_eq!(database.number("SELECT pending FROM budgets WHERE period = 'month:2026-03'").await, 0);
+    // Another key has its own.
+    assert_eq!(hold(&store, &HoldAsk { key_id: "other".to_owned(), ..limited("r5", 50) }).await, "balance 50");
+    assert_eq!(has(&store).await, "balance 1000-120");
+}
+
+async fn a_top_up_counts_in_the_same_budgets(database: &Database) {
+    let store = funded(database, 1000).await;
+    let ask = limited("r1", 30);
+    hold(&store, &ask).await;
+    let top_up = async |more| said(store.top_up("r1", Nanos::new(more), NOW + 700, NOW).await.unwrap());
+    assert_eq!(top_up(21).await, format!("{DAY}: wanted 21, left 20"));
+    assert_eq!(spent(database).await, [(0, 30); 3]);
+    assert_eq!(has(&store).await, "balance 1000-30");
+    assert_eq!(top_up(20).await, "balance 50");
+    assert_eq!(spent(database).await, [(0, 50); 3]);
+    let parts = store.hold(ask.clone()).await.unwrap().unwrap();
+    assert!(store.post(used(&ask, &parts, 45)).await.unwrap());
+    assert_eq!(spent(database).await, [(45, 0); 3]);
+}
+
+async fn what_was_not_spent_of_a_budget_may_be_spent(database: &Database) {
+    let store = funded(database, 1000).await;
+    hold(&store, &limited("r1", 50)).await;
+    assert!(store.void("r1", NOW).await.unwrap());
+    assert_eq!(spent(database).await, [(0, 0); 3]);
+    hold(&store, &limited("r2", 50)).await;
+    assert_eq!(store.expire(NOW + HOLD_SECONDS).await.unwrap(), 1);
+    assert_eq!(spent(database).await, [(0, 0); 3]);
+    let ask = limited("r3", 50);
+    let parts = store.hold(ask.clone()).await.unwrap().unwrap();
+    assert!(store.post(used(&ask, &parts, 10)).await.unwrap());
+    assert_eq!(spent(database).await, [(10, 0); 3]);
+    assert_eq!(hold(&store, &limited("r4", 41)).await, format!("{DAY}: wanted 41, left 40"));
+}
+
+async fn a_request_that_takes_no_money_needs_no_budget(database: &Database) {
+    let store = funded(database, 1000).await;
+    store.deposit(tokens("q", true, 10, None)).await.unwrap().unwrap();
+    let ask = limited("r1", 50);
+    let parts = store.hold(ask.clone()).await.unwrap().unwrap();
+    // An answer may come to more than was held; then more than the budget is spent.
+    assert!(store.post(used(&ask, &parts, 55)).await.unwrap());
+    assert_eq!(hold(&store, &limited("r2", 1)).await, format!("{DAY}: wanted 1, left 0"));
+    assert_eq!(hold(&store, &HoldAsk { most: crate::books::ask("", 4, 4).most, ..limited("r3", 0) }).await, "q 4");
+}
