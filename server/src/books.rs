@@ -23,7 +23,11 @@ use qwenda_store::{
 use qwenda_types::error::{ApiError, Code};
 use tokio::sync::oneshot;
 
-use crate::{Clock, service::admit::Caller, tasks::Tasks};
+use crate::{
+    Clock,
+    service::admit::{Ask, Caller},
+    tasks::Tasks,
+};
 
 /// For how long a hold is there without being kept. A process that dies leaves holds no longer than this.
 const HOLD_SECONDS: i64 = 60;
@@ -92,6 +96,8 @@ pub(crate) struct Charged {
     at: i64,
     hold: Option<OpenHold>,
     taken: Option<Taken>,
+    /// What the caller's most allows, of all choices together.
+    pub(crate) output_tokens_max: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -144,14 +150,14 @@ impl Books {
     /// Admits a request: takes its limits, and holds what it may cost at first.
     pub(crate) async fn admit(
         self: &Arc<Self>,
-        caller: &Caller,
+        ask: &Ask,
         (id, task): (&str, &'static str),
         names: [&str; 2],
         estimate: Estimate,
     ) -> Result<Charged, ApiError> {
-        let now = self.now();
+        let (now, caller) = (self.now(), &ask.caller);
         let first_output = estimate.output_tokens_max.min(OUTPUT_STEP);
-        let taken = self.take_limits(caller, estimate.input_tokens.saturating_add(first_output))?;
+        let taken = self.take_limits(ask, estimate.input_tokens.saturating_add(first_output))?;
         let mut charged = Charged {
             books: Arc::clone(self),
             caller: caller.clone(),
@@ -161,12 +167,19 @@ impl Books {
             at: now,
             hold: None,
             taken,
+            output_tokens_max: None,
         };
         let Some(account) = &caller.account else { return Ok(charged) };
         if account.suspended {
             return Err(ApiError::of(Code::Arrearage).log("the account is suspended"));
         }
         let price = self.price(account.currency, &account.id, names, now).map(Box::new);
+        let mut estimate = estimate;
+        if let (Some(max), Some(entry)) = (ask.max_cost, &price) {
+            estimate.output_tokens_max = affordable(entry, estimate, max)?;
+            charged.output_tokens_max = Some(estimate.output_tokens_max);
+        }
+        let first_output = first_output.min(estimate.output_tokens_max);
         let money = match &price {
             Some(entry) => most(entry, estimate, first_output)?,
             None => Nanos::ZERO,
@@ -178,7 +191,7 @@ impl Books {
         let money_allowed = !account.quota_stops;
         let key_id = caller.key_id.clone().unwrap_or_default();
         let budgets = caller.terms.budgets(now).into_iter();
-        let ask = HoldAsk {
+        let wanted = HoldAsk {
             id: charged.id.clone(),
             account_id: account.id.clone(),
             key_id,
@@ -190,21 +203,24 @@ impl Books {
             now,
             expires_at: now + HOLD_SECONDS,
         };
-        let parts = self.store.hold(ask).await.map_err(internal)?.map_err(refusal)?;
+        let parts = self.store.hold(wanted).await.map_err(internal)?.map_err(refusal)?;
         charged.hold = Some(OpenHold { parts, price, money_allowed, estimate, covered_output: first_output });
         Ok(charged)
     }
 
-    fn take_limits(&self, caller: &Caller, tokens: u64) -> Result<Option<Taken>, ApiError> {
-        let limits = caller.terms.limits();
-        let Some(key_id) = &caller.key_id else { return Ok(None) };
+    fn take_limits(&self, ask: &Ask, tokens: u64) -> Result<Option<Taken>, ApiError> {
+        let limits = ask.caller.terms.limits();
+        let Some(key_id) = &ask.caller.key_id else { return Ok(None) };
         if limits == Default::default() {
             return Ok(None);
         }
         let mut states = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let state = states.entry(key_id.clone()).or_default();
         let mut group = Group::new([Level { scope: Scope::Key, limits, state }]);
-        group.take(tokens, self.now_ns()).map(Some).map_err(limited)
+        let now_ns = self.now_ns();
+        let taken = group.take(tokens, now_ns);
+        ask.figures.tell(group.figures(now_ns));
+        taken.map(Some).map_err(limited)
     }
 
     fn settle_limits(&self, caller: &Caller, taken: Taken, used: u64) {
@@ -331,6 +347,23 @@ async fn top_up(books: &Books, id: &str, hold: Option<OpenHold>) -> Result<Cover
     let now = books.now();
     let parts = books.store.top_up(id, more, now + HOLD_SECONDS, now).await.map_err(internal)?.map_err(refusal)?;
     Ok(Covered { output_tokens, parts: Some(parts) })
+}
+
+/// How much output costs no more than `max` together with the input.
+fn affordable(entry: &PriceEntry, estimate: Estimate, max: Nanos) -> Result<u64, ApiError> {
+    let least = most(entry, estimate, estimate.output_tokens_max.min(1))?;
+    if least > max {
+        return Err(ApiError::of(Code::InvalidParameter).say(format!(
+            "This request may cost {least} before its second token, which is more than its max_cost of {max}."
+        )));
+    }
+    // Costs never fall with more output.
+    let (mut fits, mut too_much) = (estimate.output_tokens_max.min(1), estimate.output_tokens_max.saturating_add(1));
+    while too_much - fits > 1 {
+        let middle = fits + (too_much - fits) / 2;
+        if most(entry, estimate, middle)? <= max { fits = middle } else { too_much = middle }
+    }
+    Ok(fits)
 }
 
 fn most(entry: &PriceEntry, estimate: Estimate, output_tokens_max: u64) -> Result<Nanos, ApiError> {

@@ -22,6 +22,8 @@ pub mod env {
     pub const LISTEN: &str = "QWENDA_LISTEN";
     /// Folder of the database and the secret.
     pub const DATA_DIR: &str = "QWENDA_DATA_DIR";
+    /// `postgres://USER:PASSWORD@HOST/NAME`: a database that several servers share.
+    pub const DATABASE_URL: &str = "QWENDA_DATABASE_URL";
     /// `keys` or `none`.
     pub const AUTH: &str = "QWENDA_AUTH";
     /// `auto`, `qwen` or `openai`.
@@ -53,12 +55,37 @@ impl FromStr for Auth {
     }
 }
 
+/// The URL of a database. It prints as `***`: it has a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        if qwenda_store::is_server_url(text) { Ok(Self(text.to_owned())) } else { Err(ConfigError::DatabaseUrl) }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// The settings as written, in a file's `[serve]` table or as flags.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
     pub listen: Option<String>,
     pub data_dir: Option<PathBuf>,
+    pub database_url: Option<String>,
     pub auth: Option<Auth>,
     pub strictness: Option<String>,
     pub stand_in: Option<bool>,
@@ -82,6 +109,8 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// Folder of the database and the secret.
     pub data_dir: PathBuf,
+    /// A PostgreSQL server's database in place of the one in the folder.
+    pub database_url: Option<DatabaseUrl>,
     /// Who may call.
     pub auth: Auth,
     /// Whose rules hold where the contract and OpenAI differ.
@@ -115,6 +144,8 @@ pub struct ServeConfig {
 pub enum ConfigError {
     #[error("`{value}` is not an address to listen at; write it as 127.0.0.1:8080 or [::1]:8080")]
     Listen { value: String },
+    #[error("the database's URL begins with postgres://, as in postgres://USER:PASSWORD@HOST/NAME")]
+    DatabaseUrl,
     #[error("auth is `keys` or `none`, not `{value}`")]
     Auth { value: String },
     #[error("strictness is `auto`, `qwen` or `openai`, not `{value}`")]
@@ -149,6 +180,7 @@ impl Written {
         Ok(Self {
             listen: env(env::LISTEN),
             data_dir: env(env::DATA_DIR).map(PathBuf::from),
+            database_url: env(env::DATABASE_URL),
             auth: env(env::AUTH).map(|text| text.parse()).transpose()?,
             strictness: env(env::STRICTNESS),
             stand_in: env(env::STAND_IN).map(|value| yes_or_no(env::STAND_IN, value)).transpose()?,
@@ -160,6 +192,7 @@ impl Written {
         Self {
             listen: self.listen.or(under.listen),
             data_dir: self.data_dir.or(under.data_dir),
+            database_url: self.database_url.or(under.database_url),
             auth: self.auth.or(under.auth),
             strictness: self.strictness.or(under.strictness),
             stand_in: self.stand_in.or(under.stand_in),
@@ -184,6 +217,7 @@ impl ServeConfig {
         Self {
             listen,
             data_dir: data_dir.into(),
+            database_url: None,
             auth: Auth::Keys,
             strictness: Strictness::Auto,
             stand_in: false,
@@ -221,6 +255,7 @@ impl ServeConfig {
                 *place = Duration::from_millis(ms);
             }
         };
+        config.database_url = written.database_url.map(|url| url.parse()).transpose()?;
         config.auth = written.auth.unwrap_or_default();
         if let Some(value) = written.strictness {
             config.strictness = strictness(&value).ok_or(ConfigError::Strictness { value })?;

@@ -16,7 +16,10 @@ use qwenda_store::{
     keys::{KeyAccount, KeyRow},
 };
 
-use crate::Clock;
+use crate::{
+    Clock,
+    config::{ConfigError, DatabaseUrl, env},
+};
 
 /// Name of the file with the secret that keys are hashed with.
 pub const SECRET_FILE_NAME: &str = "key-secret";
@@ -40,6 +43,8 @@ pub enum KeysError {
     Name,
     #[error(transparent)]
     Terms(#[from] BadTerm),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("no account has the name or id `{wanted}`; make it with `qwenda accounts create`")]
     NoSuchAccount { wanted: String },
     #[error("no working key has the name or id `{wanted}`")]
@@ -151,9 +156,26 @@ pub async fn revoke(data_dir: &Path, id_or_name: &str) -> Result<KeyInfo, KeysEr
     Ok(key.into())
 }
 
-/// Opens a data folder: its database, and the secret its keys are hashed with.
+/// Opens a data folder as commands do: the environment may name another database than the folder's.
 pub(crate) async fn open(data_dir: &Path) -> Result<(Store, Secret), KeysError> {
-    let store = Store::open(data_dir).await?;
+    let url = match std::env::var(env::DATABASE_URL) {
+        Ok(text) if !text.is_empty() => Some(text.parse()?),
+        _ => None,
+    };
+    open_at(data_dir, url.as_ref()).await
+}
+
+/// Opens a database, by default the folder's, and the secret its keys are hashed with, which is always in
+/// the folder.
+pub(crate) async fn open_at(data_dir: &Path, url: Option<&DatabaseUrl>) -> Result<(Store, Secret), KeysError> {
+    let store = match url {
+        None => Store::open(data_dir).await?,
+        Some(url) => {
+            let made = fs::create_dir_all(data_dir);
+            made.map_err(|source| KeysError::Secret { path: data_dir.to_owned(), source })?;
+            Store::open_url(url.reveal()).await?
+        }
+    };
     let path = data_dir.join(SECRET_FILE_NAME);
     let secret = read_or_make(&path, data_dir)?;
     let known = store.meta_set_once("key_secret_fingerprint", &secret.fingerprint()).await?;

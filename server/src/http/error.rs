@@ -19,7 +19,7 @@ use super::{
     body::Rest,
     extract::{RequestId, dialect},
 };
-use crate::telemetry;
+use crate::{service::admit::Standing, telemetry};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
@@ -59,6 +59,8 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     // Routes are a fixed set of texts; the path itself may hold anything.
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(id.clone());
+    let standing = Standing::default();
+    request.extensions_mut().insert(standing.clone());
     let (request, rest) = Rest::lend(request);
 
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -74,6 +76,11 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
         let headers = std::mem::take(response.headers_mut());
         response = render(&error, &id, dialect);
         response.headers_mut().extend(headers);
+    }
+    for (name, value) in standing.headers() {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
     }
     // An answer that was made for an earlier request keeps that one's id.
     response.headers_mut().entry(REQUEST_ID).or_insert_with(|| id.header());

@@ -10,6 +10,7 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use qwenda_backend::Priority;
+use qwenda_ledger::money::Nanos;
 use qwenda_types::{
     Dialect,
     chat::Strictness,
@@ -18,10 +19,16 @@ use qwenda_types::{
 use serde_json::{Map, Value};
 
 use super::{coding, error::Failure};
-use crate::{app::App, service::admit::Ask};
+use crate::{
+    app::App,
+    service::admit::{Ask, Standing},
+};
 
 /// The header by which a caller steps back behind those who wait for their answers.
 const PRIORITY: &str = "x-qwenda-priority";
+
+/// The header by which a caller limits what the answer may cost, in the account's currency.
+const MAX_COST: &str = "x-qwenda-max-cost";
 
 /// The id of a request; the same in the header `x-request-id`, in error bodies and in the log.
 #[derive(Debug, Clone)]
@@ -67,8 +74,11 @@ impl FromRequestParts<Arc<App>> for Authorized {
         let path = parts.extensions.get::<MatchedPath>().map_or(parts.uri.path(), MatchedPath::as_str);
         let strictness = strictness(app.config.strictness, path);
         let priority = priority(&parts.headers)?;
+        let figures = parts.extensions.get::<Standing>().cloned().unwrap_or_default();
+        let max_cost = max_cost(&parts.headers)?;
         let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
-        Ok(Self(Ask { caller, dialect: dialect(path), strictness, request_id: request_id.0, priority, address }))
+        let (dialect, request_id) = (dialect(path), request_id.0);
+        Ok(Self(Ask { caller, dialect, strictness, request_id, priority, address, max_cost, figures }))
     }
 }
 
@@ -80,6 +90,16 @@ fn priority(headers: &HeaderMap) -> Result<Priority, ApiError> {
         Some(_) => Err(ApiError::of(Code::InvalidParameter)
             .say(format!("The header {PRIORITY} must be \"interactive\" or \"batch\"."))),
     }
+}
+
+/// The most that the caller will pay for the answer.
+fn max_cost(headers: &HeaderMap) -> Result<Option<Nanos>, ApiError> {
+    let Some(value) = headers.get(MAX_COST) else { return Ok(None) };
+    let cost = value.to_str().ok().and_then(|text| Nanos::parse_unsigned(text.trim()).ok());
+    cost.map(Some).ok_or_else(|| {
+        let why = format!("The header {MAX_COST} must be an amount such as 0.05, with at most 9 decimals.");
+        ApiError::of(Code::InvalidParameter).say(why)
+    })
 }
 
 /// What is spoken at a path.

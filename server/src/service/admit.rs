@@ -1,10 +1,15 @@
 //! Who may call, and on what terms.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use qwenda_backend::{Priority, Whose};
 use qwenda_ledger::{
     key::{Key, Secret, temporary::TemporaryKey},
+    limit::Figures,
+    money::Nanos,
     policy::{self, Refusal},
     terms::Terms,
 };
@@ -56,6 +61,26 @@ pub(crate) struct Ask {
     pub(crate) priority: Priority,
     /// Where the call comes from.
     pub(crate) address: Option<IpAddr>,
+    /// The most that the caller will pay.
+    pub(crate) max_cost: Option<Nanos>,
+    /// Where the key's limits are told to stand.
+    pub(crate) figures: Standing,
+}
+
+/// Where the limits stand that a request has passed; the response's headers say it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing(Arc<OnceLock<Figures>>);
+
+impl Standing {
+    /// Headers with OpenAI's names.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.0.get().copied().into_iter().flat_map(Figures::headers)
+    }
+
+    pub(crate) fn tell(&self, figures: Figures) {
+        // A request is admitted once.
+        let _ = self.0.set(figures);
+    }
 }
 
 impl Ask {
@@ -74,7 +99,7 @@ impl Ask {
         let charged = match &app.books {
             Some(books) => {
                 let id = (self.request_id.as_str(), task.as_str());
-                Some(books.admit(&self.caller, id, names, estimate).await?)
+                Some(books.admit(self, id, names, estimate).await?)
             }
             None => None,
         };
@@ -105,6 +130,17 @@ pub(crate) struct Admission {
     pub(crate) thinking: bool,
     /// What is to be paid; `None` where nobody asks for keys.
     pub(crate) charged: Option<Charged>,
+}
+
+impl Admission {
+    /// How many tokens of each choice the caller's most allows.
+    pub(crate) fn tokens_of_each(&self, choices: u32) -> Result<Option<u32>, ApiError> {
+        let Some(all) = self.charged.as_ref().and_then(|charged| charged.output_tokens_max) else { return Ok(None) };
+        match all / u64::from(choices.max(1)) {
+            0 => Err(ApiError::of(Code::InvalidParameter).say("The max_cost is too little for so many choices.")),
+            each => Ok(Some(u32::try_from(each).unwrap_or(u32::MAX))),
+        }
+    }
 }
 
 /// What a refusal by a key's rules is called in the contract.

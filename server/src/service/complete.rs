@@ -59,7 +59,12 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
         mode: Mode::RealTime,
     };
     request.model.clone_from(&named.card.id);
-    let meter = Meter::new(ask.admit(app, Task::Complete, &named, estimate).await?, app.totals.clone());
+    let admission = ask.admit(app, Task::Complete, &named, estimate).await?;
+    if let Some(each) = admission.tokens_of_each(choices)? {
+        // So that the answer ends with `length` where the caller's most does.
+        request.max_tokens = Some(request.max_tokens.map_or(each, |asked| asked.min(each)));
+    }
+    let meter = Meter::new(admission, app.totals.clone());
     let call = CompletionCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     match app.backend.complete(call).await {
         Ok(events) => Ok(Answer {

@@ -216,5 +216,30 @@ async fn a_key_is_held_to_its_terms() {
         let reply = shop.chat(json!({})).await;
         assert_eq!(reply.status, status, "{}", reply.shown());
         assert_eq!(reply.headers.contains_key("retry-after"), status == 429);
+        assert_eq!(reply.headers["x-ratelimit-limit-requests"], "2");
     }
+}
+
+#[tokio::test]
+async fn a_most_ends_the_answer_before_it_costs_more_or_refuses_it() {
+    let shop = Shop::with("1", Terms::default()).await;
+    let ask = async |max_cost: &str| {
+        let body = request(json!({"model": "qwen-plus"})).to_string();
+        let head = shop.service.head("POST", CHAT, Some(body.len()));
+        let head = head.strip_suffix("\r\n").unwrap().to_owned() + &format!("x-qwenda-max-cost: {max_cost}\r\n\r\n");
+        shop.service.send(&head, body.as_bytes()).await
+    };
+    shop.service.backend.answer(Script::text(3, &["Hi"]));
+    assert_eq!(ask("0.001").await.status, 200);
+    // What 0.001 CNY buys behind at most so many tokens of input, at 2 CNY a million.
+    let most = shop.service.backend.calls()[0].request.max_tokens.unwrap();
+    assert!((100..500).contains(&most), "{most}");
+    for (max_cost, keyword) in [("0.0000001", "max_cost"), ("much", "x-qwenda-max-cost"), ("-1", "x-qwenda-max-cost")] {
+        let reply = ask(max_cost).await;
+        assert_eq!(reply.status, 400, "{}", reply.shown());
+        assert!(reply.shown().contains(keyword), "{}", reply.shown());
+    }
+    assert_eq!(shop.service.backend.calls().len(), 1);
+    shop.balance().await;
+    shop.is_in_order().await;
 }
