@@ -53,8 +53,6 @@ pub enum BindError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Keys(#[from] keys::KeysError),
-    #[error(transparent)]
-    Store(#[from] qwenda_store::Error),
     #[error("cannot listen at {listen}: {source}")]
     Listen { listen: SocketAddr, source: io::Error },
 }
@@ -96,9 +94,9 @@ impl Server {
         let tasks = Tasks::new(stop.clone());
         let books = match &doorkeeper {
             Doorkeeper::Open => None,
-            Doorkeeper::Keys { store, .. } => {
-                Some(Arc::new(Books::open(store.clone(), clock.clone(), tasks.clone()).await?))
-            }
+            Doorkeeper::Keys { store, .. } => Some(Arc::new(
+                Books::open(store.clone(), clock.clone(), tasks.clone()).await.map_err(keys::KeysError::Store)?,
+            )),
         };
         let app = App {
             books,

@@ -326,6 +326,9 @@ pub fn bad_serve_settings(lang: Lang, error: &ConfigError) -> String {
         (Lang::Zh, ConfigError::Listen { value }) => {
             format!("`{value}` 不是监听地址；请写成 127.0.0.1:8080 或 [::1]:8080")
         }
+        (Lang::Zh, ConfigError::DatabaseUrl) => {
+            "数据库的 URL 应以 postgres:// 开头，例如 postgres://USER:PASSWORD@HOST/NAME".to_owned()
+        }
         (Lang::Zh, ConfigError::Auth { value }) => format!("auth 只能是 `keys` 或 `none`，不能是 `{value}`"),
         (Lang::Zh, ConfigError::Strictness { value }) => {
             format!("strictness 只能是 `auto`、`qwen` 或 `openai`，不能是 `{value}`")
