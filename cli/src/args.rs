@@ -43,6 +43,13 @@ pub enum Command {
         #[command(subcommand)]
         command: Keys,
     },
+    Accounts {
+        #[command(subcommand)]
+        command: Accounts,
+    },
+    Topup(Topup),
+    Grant(Grant),
+    Audit(Place),
     Completions {
         #[arg(value_name = "SHELL", hide_possible_values = true)]
         shell: clap_complete::Shell,
@@ -192,12 +199,7 @@ pub enum Section {
 
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    Create {
-        #[arg(short, long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        #[arg(short, long, value_name = "NAME")]
-        name: Option<String>,
-    },
+    Create(Box<CreateKey>),
     List {
         #[arg(short, long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
@@ -210,4 +212,116 @@ pub enum Keys {
         #[arg(short, long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+}
+
+/// Where keys and accounts are, and how the answer is written.
+#[derive(Debug, Args)]
+pub struct Place {
+    #[arg(short, long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CreateKey {
+    #[arg(short, long, value_name = "NAME")]
+    pub name: Option<String>,
+    #[arg(long, value_name = "WHICH")]
+    pub account: Option<String>,
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+    pub models: Vec<String>,
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    pub networks: Vec<String>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub expires: Option<String>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub rpm: Option<String>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub tpm: Option<String>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub concurrency: Option<String>,
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub budget_day: Option<String>,
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub budget_month: Option<String>,
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    pub budget_total: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Accounts {
+    Create {
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[arg(long, value_name = "CNY|USD")]
+        currency: Option<String>,
+        #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+        credit: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    Show {
+        #[arg(value_name = "WHICH")]
+        which: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    Set {
+        #[arg(value_name = "WHICH")]
+        which: String,
+        #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+        credit: Option<String>,
+        #[arg(long, value_name = "true|false", hide_possible_values = true)]
+        quota_stops: Option<bool>,
+        #[arg(long, value_name = "true|false", hide_possible_values = true)]
+        suspended: Option<bool>,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Topup {
+    #[arg(value_name = "WHICH")]
+    pub which: String,
+    #[arg(value_name = "AMOUNT")]
+    pub amount: String,
+    #[command(flatten)]
+    pub label: Label,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Args)]
+pub struct Grant {
+    #[arg(value_name = "WHICH")]
+    pub which: String,
+    #[arg(value_name = "TOKENS")]
+    pub tokens: String,
+    #[arg(long, value_name = "PATTERN")]
+    pub models: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub expires: Option<String>,
+    #[arg(long)]
+    pub pack: bool,
+    #[command(flatten)]
+    pub label: Label,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What tells one top-up from another.
+#[derive(Debug, Args)]
+pub struct Label {
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }

@@ -16,6 +16,8 @@ pub enum Exit {
     Model = 3,
     /// The input does not fit the model's context.
     TooLong = 4,
+    /// What the books of the accounts state is not what they add up to.
+    Books = 5,
     /// Ctrl-C.
     Interrupted = 130,
     /// Whoever read our output went away, as in `| head`: 128 + SIGPIPE, as other tools end then.

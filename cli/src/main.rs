@@ -7,6 +7,7 @@
 
 mod answer;
 mod args;
+mod books;
 mod commands;
 mod exit;
 mod input;
@@ -17,6 +18,8 @@ mod model;
 mod output;
 mod progress;
 mod settings;
+mod table;
+mod when;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -72,6 +75,10 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Score(args) => commands::score::run(ui, settings, args).await,
         Command::Bench(args) => commands::bench::run(ui, settings, args).await,
         Command::Keys { command } => commands::keys::run(ui, settings, command).await,
+        Command::Accounts { command } => commands::accounts::run(ui, settings, command).await,
+        Command::Topup(args) => commands::accounts::top_up(ui, settings, args).await,
+        Command::Grant(args) => commands::accounts::grant(ui, settings, args).await,
+        Command::Audit(place) => commands::audit::run(ui, settings, place).await,
         Command::Models(_) | Command::Completions { .. } => unreachable!("they need no runtime"),
     }
 }

@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use qwenda_ledger::{
-    key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret},
-    terms::{BadTerm, Terms},
+use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret};
+pub use qwenda_ledger::{
+    account::Kind,
+    money::{Currency, MoneyError, Nanos},
+    terms::{BadTerm, Terms, date},
 };
 use qwenda_store::{
     Store,
@@ -185,7 +187,8 @@ pub(crate) async fn open_at(data_dir: &Path, url: Option<&DatabaseUrl>) -> Resul
     Ok((store, secret))
 }
 
-fn now() -> i64 {
+/// What time it is, in Unix seconds.
+pub fn now() -> i64 {
     i64::try_from(Clock::system().now_seconds()).unwrap_or(i64::MAX)
 }
 

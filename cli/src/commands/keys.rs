@@ -2,20 +2,25 @@
 
 use std::path::Path;
 
-use qwenda_server::keys::{self, KeyInfo, KeysError};
-use serde_json::json;
+use qwenda_server::keys::{self, KeyInfo, KeysError, NewKey, Terms};
+use serde_json::{Value, json};
 
 use crate::{
-    args,
+    args, books,
     exit::CliError,
     lang::{Lang, messages},
     output::Ui,
     settings::Settings,
+    table::Table,
+    when,
 };
+
+/// More than any machine does in a minute.
+const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
 
 pub async fn run(ui: Ui, settings: &Settings, command: args::Keys) -> Result<(), CliError> {
     match command {
-        args::Keys::Create { data_dir, name } => create(ui, &settings.data_dir(data_dir.as_deref())?, name).await,
+        args::Keys::Create(args) => create(ui, &settings.data_dir(args.place.data_dir.as_deref())?, *args).await,
         args::Keys::List { data_dir, json } => list(ui, &settings.data_dir(data_dir.as_deref())?, json).await,
         args::Keys::Revoke { which, data_dir } => revoke(ui, &settings.data_dir(data_dir.as_deref())?, &which).await,
     }
@@ -27,35 +32,99 @@ pub async fn any(lang: Lang, folder: &Path) -> Result<bool, CliError> {
     Ok(keys.iter().any(|key| key.revoked_at.is_none()))
 }
 
-async fn create(ui: Ui, folder: &Path, name: Option<String>) -> Result<(), CliError> {
-    let name = name.unwrap_or_else(|| "default".to_owned());
-    let (key, info) = keys::create(folder, &name).await.map_err(|error| explain(ui.lang, &error))?;
+async fn create(ui: Ui, folder: &Path, args: args::CreateKey) -> Result<(), CliError> {
+    let name = args.name.clone().unwrap_or_else(|| "default".to_owned());
+    let new = NewKey { name, terms: terms(ui.lang, &args)?, account: args.account };
+    let (key, info) = keys::create_with(folder, new).await.map_err(|error| explain(ui.lang, &error))?;
+    if args.place.json {
+        let mut record = record(&info);
+        record["key"] = key.reveal().into();
+        return ui.answer_line(record);
+    }
     ui.notice(messages::key_shown_once(ui.lang, &info.name));
     ui.answer_line(key.reveal())
+}
+
+fn terms(lang: Lang, args: &args::CreateKey) -> Result<Terms, CliError> {
+    let count = |field, text: &Option<String>, max| {
+        text.as_deref().map(|text| books::count(lang, field, text, max)).transpose()
+    };
+    let budget = |field, text: &Option<String>| {
+        let Some(text) = text else { return Ok(None) };
+        if args.account.is_none() {
+            return Err(CliError::usage(messages::budget_without_account(lang, field)));
+        }
+        books::amount_unsigned(lang, field, text).map(Some)
+    };
+    let expires_at = args.expires.as_deref().map(|text| books::time_ahead(lang, "--expires", text)).transpose()?;
+    let some = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
+    Ok(Terms {
+        models: some(&args.models),
+        networks: some(&args.networks),
+        expires_at: expires_at.and_then(|at| u64::try_from(at).ok()),
+        role: None,
+        requests_per_minute: count("--rpm", &args.rpm, PER_MINUTE_MAX)?,
+        tokens_per_minute: count("--tpm", &args.tpm, PER_MINUTE_MAX)?,
+        concurrency: count("--concurrency", &args.concurrency, u32::MAX.into())?.and_then(|n| u32::try_from(n).ok()),
+        budget_day: budget("--budget-day", &args.budget_day)?,
+        budget_month: budget("--budget-month", &args.budget_month)?,
+        budget_total: budget("--budget-total", &args.budget_total)?,
+    })
+}
+
+fn record(key: &KeyInfo) -> Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "last4": key.last_four,
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+        "account": key.account_id,
+        "terms": key.terms,
+    })
+}
+
+/// The terms on one line, as the options that would make them.
+fn summary(terms: &Terms) -> String {
+    let list = |texts: &Option<Vec<String>>| texts.as_ref().map(|texts| texts.join(","));
+    let parts = [
+        ("models", list(&terms.models)),
+        ("networks", list(&terms.networks)),
+        ("expires", terms.expires_at.and_then(|at| i64::try_from(at).ok()).map(when::second)),
+        ("role", terms.role.clone()),
+        ("rpm", terms.requests_per_minute.map(|n| n.to_string())),
+        ("tpm", terms.tokens_per_minute.map(|n| n.to_string())),
+        ("concurrency", terms.concurrency.map(|n| n.to_string())),
+        ("budget-day", terms.budget_day.map(|n| n.to_string())),
+        ("budget-month", terms.budget_month.map(|n| n.to_string())),
+        ("budget-total", terms.budget_total.map(|n| n.to_string())),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))).collect();
+    if parts.is_empty() { "-".to_owned() } else { parts.join(" ") }
 }
 
 async fn list(ui: Ui, folder: &Path, as_json: bool) -> Result<(), CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(ui.lang, &error))?;
     if as_json {
-        let record = |key: &KeyInfo| {
-            json!({
-                "id": key.id,
-                "name": key.name,
-                "last4": key.last_four,
-                "created_at": key.created_at,
-                "revoked_at": key.revoked_at,
-            })
-        };
         return ui.answer_line(json!({ "keys": keys.iter().map(record).collect::<Vec<_>>() }));
     }
     if keys.is_empty() {
         ui.notice(messages::no_keys(ui.lang));
+        return Ok(());
     }
+    let accounts = books::open_at(ui.lang, folder).await?;
+    let named = accounts.list().await.map_err(|error| books::explain(ui.lang, &error))?;
+    accounts.close().await;
+    let mut table = Table::new(&messages::key_headings(ui.lang));
     for key in keys {
         let state = if key.revoked_at.is_some() { messages::is_revoked(ui.lang) } else { messages::works(ui.lang) };
-        ui.answer_line(format!("{}  …{}  {state}  {}", key.id, key.last_four, key.name))?;
+        let account = key.account_id.map_or("-".to_owned(), |id| {
+            named.iter().find(|account| account.id == id).map_or(id, |account| account.name.clone())
+        });
+        let last_four = format!("…{}", key.last_four);
+        table.row([key.id, last_four, state.trim_end().to_owned(), key.name, account, summary(&key.terms)]);
     }
-    Ok(())
+    ui.answer_line(table)
 }
 
 /// Ends the one working key that is meant. An id is tried first, then a name, then the last four
@@ -86,7 +155,8 @@ async fn revoke(ui: Ui, folder: &Path, which: &str) -> Result<(), CliError> {
 fn explain(lang: Lang, error: &KeysError) -> CliError {
     let message = messages::bad_keys(lang, error);
     match error {
-        KeysError::Name => CliError::usage(message),
+        KeysError::Name | KeysError::Terms(_) => CliError::usage(message),
+        KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
         _ => CliError::failure(message),
     }
 }

@@ -1,5 +1,7 @@
 //! One file per command.
 
+pub mod accounts;
+pub mod audit;
 pub mod bench;
 pub mod chat;
 pub mod completions;

@@ -224,6 +224,45 @@ const TEXTS: &[Text] = &[
         "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
     ),
     t("keys create.name", "What to call it", "名称"),
+    t(
+        "keys create.account",
+        "Account that pays, by id or name (default: none, its requests cost nothing)",
+        "付款账户的 id 或名称（默认没有，请求不计费）",
+    ),
+    t(
+        "keys create.models",
+        "Models it may use, with commas; `qwen3-*` is all that begin so (default: all)",
+        "可用的模型，用逗号分隔；`qwen3-*` 表示以此开头的全部模型（默认全部）",
+    ),
+    t(
+        "keys create.networks",
+        "Networks it may be used from, with commas, as 10.0.0.0/8 (default: all)",
+        "允许的来源网段，用逗号分隔，如 10.0.0.0/8（默认不限）",
+    ),
+    t(
+        "keys create.expires",
+        "When it ends: 2026-12-31, Unix seconds, or 30d from now (default: never)",
+        "失效时间：2026-12-31、Unix 秒，或从现在起 30d（默认不失效）",
+    ),
+    t("keys create.rpm", "Most requests per minute", "每分钟最多请求数"),
+    t(
+        "keys create.tpm",
+        "Most tokens per minute, prompts and answers together",
+        "每分钟最多 token 数，提示词与回答合计",
+    ),
+    t("keys create.concurrency", "Most requests at one time", "同时进行的最多请求数"),
+    t(
+        "keys create.budget_day",
+        "Most it may spend in a day (UTC), in its account's currency",
+        "每天（UTC）最多花费，以账户币种计",
+    ),
+    t(
+        "keys create.budget_month",
+        "Most it may spend in a month (UTC), in its account's currency",
+        "每月（UTC）最多花费，以账户币种计",
+    ),
+    t("keys create.budget_total", "Most it may ever spend", "总共最多花费"),
+    t("keys create.json", "As JSON", "输出 JSON"),
     t("keys list", "List the keys, by name and last four characters", "列出所有 key 的名称与末四位"),
     t(
         "keys list.data_dir",
@@ -238,6 +277,99 @@ const TEXTS: &[Text] = &[
         "Folder of keys and state (default: server in QWENDA_HOME)",
         "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
     ),
+    t("accounts", "Make, show and change the accounts that pay for requests", "创建、查看、修改为请求付款的账户"),
+    t("accounts create", "Make an account with nothing in it and print its id", "创建空账户并打印其 id"),
+    t("accounts create.name", "What to call it; no two have the same name", "名称，不能与其他账户相同"),
+    t("accounts create.currency", "CNY or USD (default: CNY); it stays so", "CNY 或 USD（默认 CNY），之后不能更改"),
+    t("accounts create.credit", "How far below zero its balance may go (default: 0)", "余额最多可以透支多少（默认 0）"),
+    t(
+        "accounts create.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("accounts create.json", "As JSON", "输出 JSON"),
+    t("accounts list", "List the accounts with what they have", "列出所有账户及其余额"),
+    t(
+        "accounts list.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("accounts list.json", "As JSON", "输出 JSON"),
+    t(
+        "accounts show",
+        "Show one account: balance, credit, quotas and packs",
+        "查看一个账户：余额、信用额度、免费额度与资源包",
+    ),
+    t("accounts show.which", "Id or name of the account", "账户的 id 或名称"),
+    t(
+        "accounts show.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("accounts show.json", "As JSON", "输出 JSON"),
+    t("accounts set", "Change an account", "修改账户"),
+    t("accounts set.which", "Id or name of the account", "账户的 id 或名称"),
+    t("accounts set.credit", "How far below zero its balance may go", "余额最多可以透支多少"),
+    t(
+        "accounts set.quota_stops",
+        "Whether its requests are refused once its free quota is used up",
+        "免费额度用完后是否拒绝请求",
+    ),
+    t("accounts set.suspended", "Whether its requests are refused", "是否停用，停用后拒绝其请求"),
+    t(
+        "accounts set.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("accounts set.json", "As JSON", "输出 JSON"),
+    t("topup", "Pay money into an account, or back", "向账户充值，或退款"),
+    t("topup.which", "Id or name of the account", "账户的 id 或名称"),
+    t(
+        "topup.amount",
+        "As 100 or 0.5, in its currency; `-- -100` pays back",
+        "如 100 或 0.5，以账户币种计；`-- -100` 表示退款",
+    ),
+    t("topup.id", "Of your making; the same id again does nothing", "自定的编号；相同的编号不会重复执行"),
+    t("topup.note", "Kept with it", "备注"),
+    t(
+        "topup.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("topup.json", "As JSON", "输出 JSON"),
+    t("grant", "Give an account tokens", "向账户发放 token"),
+    t("grant.which", "Id or name of the account", "账户的 id 或名称"),
+    t("grant.tokens", "How many", "数量"),
+    t(
+        "grant.models",
+        "Models they pay for; `qwen3-*` is all that begin so (default: all)",
+        "可用于哪些模型；`qwen3-*` 表示以此开头的全部模型（默认全部）",
+    ),
+    t(
+        "grant.expires",
+        "When they end: 2026-12-31, Unix seconds, or 30d from now (default: never)",
+        "失效时间：2026-12-31、Unix 秒，或从现在起 30d（默认不失效）",
+    ),
+    t(
+        "grant.pack",
+        "They are paid for in advance, not free: free ones are used first",
+        "作为预付的资源包，而不是免费额度；免费额度先用",
+    ),
+    t("grant.id", "Of your making; the same id again does nothing", "自定的编号；相同的编号不会重复执行"),
+    t("grant.note", "Kept with it", "备注"),
+    t(
+        "grant.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("grant.json", "As JSON", "输出 JSON"),
+    t("audit", "Add up every balance and every charge again, and compare", "重新核算每一笔余额与费用，并加以比对"),
+    t(
+        "audit.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("audit.json", "As JSON", "输出 JSON"),
     t("completions", "Print the completion script of a shell", "打印 shell 补全脚本"),
     t("completions.shell", "bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
 ];
@@ -322,7 +454,11 @@ pub fn explain(ui: Ui, error: &clap::Error) -> Result<(), CliError> {
         ErrorKind::MissingSubcommand => messages::no_command(lang),
         ErrorKind::UnknownArgument => {
             guess = said(ContextKind::SuggestedArg);
-            messages::unknown_option(lang, &option)
+            let message = messages::unknown_option(lang, &option);
+            if option.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) {
+                return Err(CliError::usage(message).hint(messages::dashes_before(lang)));
+            }
+            message
         }
         ErrorKind::InvalidValue if value.is_empty() => messages::missing_value(lang, &option),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
@@ -396,9 +532,16 @@ mod tests {
             for option in &found {
                 assert!(page.contains(option.as_str()), "{option} is not in {name}");
             }
-            for exit in
-                [Exit::Ok, Exit::Failure, Exit::Usage, Exit::Model, Exit::TooLong, Exit::Interrupted, Exit::BrokenPipe]
-            {
+            for exit in [
+                Exit::Ok,
+                Exit::Failure,
+                Exit::Usage,
+                Exit::Model,
+                Exit::TooLong,
+                Exit::Books,
+                Exit::Interrupted,
+                Exit::BrokenPipe,
+            ] {
                 assert!(page.contains(&format!("\n| {} | ", exit as u8)), "{exit:?} is not in {name}");
             }
         }

@@ -5,7 +5,11 @@
 use std::{fmt::Display, io};
 
 use qwenda_backend::{models::Phase, upstream::config::ConfigError as UpstreamConfigError};
-use qwenda_server::{config::ConfigError, keys::KeysError};
+use qwenda_server::{
+    accounts::{AccountsError, Difference, WrongCharge},
+    config::ConfigError,
+    keys::{BadTerm, KeysError, Kind, MoneyError, Nanos},
+};
 use qwenda_types::chat::Role;
 
 use super::Lang;
@@ -254,6 +258,69 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
     is_revoked() { "revoked", "已吊销" }
     no_such_key(which: &str) { "there is no key `{which}`; `qwenda keys list` shows them", "没有 key `{which}`；`qwenda keys list` 可查看" }
     several_keys(which: &str, ids: &str) { "`{which}` fits several keys; say which by its id: {ids}", "`{which}` 对应多个 key，请用 id 指明：{ids}" }
+
+    // Accounts.
+    list_accounts() { "`qwenda accounts list` shows them", "`qwenda accounts list` 可查看所有账户" }
+    no_accounts() { "there are no accounts; `qwenda accounts create NAME` makes one", "还没有账户；用 `qwenda accounts create 名称` 创建" }
+    account_made(name: &str, currency: &str) { "made the account `{name}` ({currency}); this is its id", "已创建账户 `{name}`（{currency}），其 id 为" }
+    accounts_headings() {
+        "NAME  CURRENCY  >BALANCE  >HELD  >CREDIT  >CAN SPEND  STATE  ID",
+        "名称  币种  >余额  >冻结  >信用额度  >可用  状态  ID"
+    }
+    account_facts() {
+        "account  id  currency  balance  held  credit  can spend  stops without quota  state  made",
+        "账户  id  币种  余额  冻结  信用额度  可用  免费额度用完即停  状态  创建时间"
+    }
+    tokens_headings() { "KIND  MODELS  >TOKENS  >HELD  EXPIRES", "类型  模型  >TOKEN  >冻结  失效时间" }
+    yes() { "yes", "是" }
+    no() { "no", "否" }
+    is_suspended() { "suspended", "已停用" }
+    is_over() { " (over)", "（已失效）" }
+    nothing_to_set() {
+        "there is nothing to change; give --credit, --quota-stops or --suspended",
+        "没有要修改的内容；请给出 --credit、--quota-stops 或 --suspended"
+    }
+    nothing_to_pay() { "AMOUNT cannot be 0; give more, or less as in `-- -5`", "AMOUNT 不能是 0；请给出正数，或用 `-- -5` 这样的负数退款" }
+    dashes_before() { "for a negative amount write `--` before it, as in `qwenda topup NAME -- -5`", "负数金额前请加 `--`，例如 `qwenda topup 名称 -- -5`" }
+    balance_full(amount: &str, balance: &str, currency: &str) {
+        "AMOUNT cannot be `{amount}`: with the balance of {balance} {currency} it is more than a balance can hold; pay in less",
+        "AMOUNT 不能是 `{amount}`：加上余额 {balance} {currency} 会超出可记录的范围；请减少金额"
+    }
+    paid_in(amount: &str, currency: &str, name: &str) { "paid {amount} {currency} into `{name}`", "已向 `{name}` 充值 {amount} {currency}" }
+    paid_back(amount: &str, currency: &str, name: &str) { "paid {amount} {currency} back from `{name}`", "已从 `{name}` 退款 {amount} {currency}" }
+    granted(tokens: u64, models: &str, name: &str) {
+        "gave `{name}` {tokens} tokens for the models `{models}`",
+        "已向 `{name}` 发放 {tokens} 个 token，用于模型 `{models}`"
+    }
+    done_already(id: &str) { "nothing was done: `{id}` was done before; this is the account as it is", "未执行：编号 `{id}` 之前已执行过；以下为账户现状" }
+    empty_id() { "--id cannot be empty; leave it out, or give one of your own", "--id 不能为空；请省略，或给出自定的编号" }
+    bad_note(field: &str, max: usize) {
+        "{field} has at most {max} characters and none that control a terminal",
+        "{field} 最多 {max} 个字符，且不能含控制字符"
+    }
+    bad_for(field: &str, value: &str, why: &str) { "{field} cannot be `{value}`: {why}", "{field} 不能是 `{value}`：{why}" }
+    bad_time(field: &str, value: &str) { "{field} cannot be `{value}`: it is no time", "{field} 不能是 `{value}`：不是时间" }
+    times_are() {
+        "times (UTC) are written 2026-12-31, 2026-12-31T08:00:00Z, as Unix seconds, or as 30d or 12h from now",
+        "时间（UTC）可写作 2026-12-31、2026-12-31T08:00:00Z、Unix 秒，或距现在的 30d、12h"
+    }
+    time_over(field: &str, value: &str, at: &str) {
+        "{field} cannot be `{value}`: {at} is over; give a time that is still to come",
+        "{field} 不能是 `{value}`：{at} 已经过去；请给出将来的时间"
+    }
+    audited(buckets: u64, transfers: u64, requests: u64, holds: u64) {
+        "{buckets} balances, {transfers} transfers, {requests} requests, {holds} open holds",
+        "余额 {buckets} 个，流水 {transfers} 笔，请求 {requests} 个，未结冻结 {holds} 笔"
+    }
+    books_wrong(what: &str) { "the books do not add up: {what}", "账目不符：{what}" }
+    budget_without_account(field: &str) {
+        "{field} needs --account: requests of a key without an account cost nothing",
+        "{field} 需要 --account：没有账户的 key 不计费"
+    }
+    key_headings() {
+        "ID  LAST4  STATE  NAME  ACCOUNT  TERMS",
+        "ID  末四位  状态  名称  账户  限制"
+    }
 }
 
 /// Why the system would not, without its error number.
@@ -384,6 +451,14 @@ pub fn bad_upstream(lang: Lang, error: &UpstreamConfigError) -> String {
     }
 }
 
+/// What is wrong with the data folder.
+pub fn bad_store(lang: Lang, error: &dyn Display) -> String {
+    match lang {
+        Lang::En => error.to_string(),
+        Lang::Zh => format!("数据文件夹无法使用：{error}"),
+    }
+}
+
 /// What is wrong with the keys.
 pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
     match (lang, error) {
@@ -394,8 +469,105 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
         (Lang::Zh, KeysError::Secret { path, source }) => {
             format!("无法读取或创建密钥文件 {}：{source}", path.display())
         }
-        (Lang::Zh, KeysError::Store(error)) => format!("数据文件夹无法使用：{error}"),
+        (_, KeysError::Terms(error)) => bad_term(lang, error),
+        (_, KeysError::NoSuchAccount { wanted }) => {
+            bad_accounts(lang, &AccountsError::NoSuchAccount { wanted: wanted.clone() })
+        }
+        (_, KeysError::Store(error)) => bad_store(lang, error),
         (_, error) => error.to_string(),
+    }
+}
+
+/// What is wrong with an amount or a currency.
+pub fn bad_money(lang: Lang, field: &str, value: &str, error: &MoneyError) -> String {
+    let why = match (lang, error) {
+        (Lang::En, error) => error.to_string(),
+        (Lang::Zh, MoneyError::Character { character }) => format!("金额只能有数字和一个小数点，不能有 {character:?}"),
+        (Lang::Zh, MoneyError::Digits) => "小数点前后都要有数字，如 `0.5`".to_owned(),
+        (Lang::Zh, MoneyError::Decimals { decimals }) => format!("金额最多 9 位小数，这里有 {decimals} 位"),
+        (Lang::Zh, MoneyError::Negative) => "此金额不能为负".to_owned(),
+        (Lang::Zh, MoneyError::Overflow) => format!("金额的范围是 {} 到 {}", Nanos::MIN, Nanos::MAX),
+        (Lang::Zh, MoneyError::Currency { .. }) => "币种只有 CNY 和 USD".to_owned(),
+    };
+    bad_for(lang, field, value, &why)
+}
+
+/// What is wrong with a term of a key.
+pub fn bad_term(lang: Lang, error: &BadTerm) -> String {
+    let field = format!("--{}", error.field.replace('_', "-"));
+    let why = match (lang, error.field) {
+        (Lang::En, _) => error.why.clone(),
+        (Lang::Zh, "models") => "应为模型名称，或以一个 `*` 结尾的前缀，不含空白".to_owned(),
+        (Lang::Zh, "networks") => "应为 10.0.0.0/8 这样的网段，主机位为 0".to_owned(),
+        (Lang::Zh, _) => "不能为负".to_owned(),
+    };
+    bad_for(lang, &field, &error.value, &why)
+}
+
+/// What is wrong with an account.
+pub fn bad_accounts(lang: Lang, error: &AccountsError) -> String {
+    match (lang, error) {
+        (lang, AccountsError::Folder(error)) => bad_keys(lang, error),
+        (_, AccountsError::Amount { value, why }) => bad_for(lang, "AMOUNT", value, why),
+        (Lang::En, AccountsError::Models { value, why }) => bad_for(lang, "--models", value, why),
+        (Lang::Zh, AccountsError::Models { value, .. }) => {
+            bad_for(lang, "--models", value, "应为模型名称，或以一个 `*` 结尾的前缀，不含空白")
+        }
+        (_, AccountsError::Store(error)) => bad_store(lang, error),
+        (Lang::En, error) => error.to_string(),
+        (Lang::Zh, AccountsError::Name) => "账户名称应有 1 到 100 个字符，不能含控制字符".to_owned(),
+        (Lang::Zh, AccountsError::Taken { name }) => format!("已有名为 `{name}` 的账户；请换一个名称"),
+        (Lang::Zh, AccountsError::NoSuchAccount { wanted }) => format!("没有名称或 id 为 `{wanted}` 的账户"),
+        (Lang::Zh, AccountsError::TooLittle) => "余额少于要退的金额，或其中一部分正被请求冻结".to_owned(),
+        (Lang::Zh, AccountsError::Changed) => "账户刚刚被他人修改；请查看后重试".to_owned(),
+        (Lang::Zh, AccountsError::Grain { value }) => format!("`{value}` 不是 minute、hour 或 day"),
+    }
+}
+
+/// What an audit found.
+pub fn difference(lang: Lang, difference: &Difference) -> String {
+    match (lang, difference) {
+        (Lang::En, difference) => difference.to_string(),
+        (Lang::Zh, Difference::Posted { id, stated, summed }) => {
+            format!("余额 {id} 记为 {stated}，但其流水合计为 {summed}")
+        }
+        (Lang::Zh, Difference::Pending { id, stated, summed }) => {
+            format!("余额 {id} 的冻结记为 {stated}，但未结冻结合计为 {summed}")
+        }
+        (Lang::Zh, Difference::Sum { unit, sum }) => format!("{unit} 的所有余额合计为 {sum}，应为 0"),
+        (Lang::Zh, Difference::NoBucket { id }) => format!("流水或冻结提到余额 {id}，但它不存在"),
+        (Lang::Zh, Difference::NoRequest { id }) => format!("冻结 {id} 已结算，但没有此 id 的请求"),
+        (Lang::Zh, Difference::NotPosted { id, state }) => format!("请求 {id} 已记录，但其冻结的状态是 {state}"),
+        (Lang::Zh, Difference::Charge { id, stated, summed }) => {
+            format!("请求 {id} 的费用记为 {stated} nano，但其流水为 {summed}")
+        }
+        (Lang::Zh, Difference::Rollup { grain, stated, summed }) => {
+            format!("按 {grain} 汇总的费用为 {stated} nano，但请求合计为 {summed}")
+        }
+    }
+}
+
+/// A charge that is not right.
+pub fn wrong_charge(lang: Lang, wrong: &WrongCharge) -> String {
+    match (lang, wrong) {
+        (Lang::En, wrong) => wrong.to_string(),
+        (Lang::Zh, WrongCharge::NoPrice { id, price_id }) => {
+            format!("请求 {id} 按价格 {price_id} 计费，但没有这个价格")
+        }
+        (Lang::Zh, WrongCharge::Amount { id, stated, computed }) => {
+            format!("请求 {id} 收费 {stated}，但按用量和价格应为 {computed}")
+        }
+        (Lang::Zh, WrongCharge::Usage { id, why }) => format!("请求 {id} 的用量无法计费：{why}"),
+    }
+}
+
+/// Where tokens of an account are.
+pub fn kind(lang: Lang, kind: Kind) -> &'static str {
+    match (lang, kind) {
+        (Lang::En, kind) => kind.as_str(),
+        (Lang::Zh, Kind::Quota) => "免费额度",
+        (Lang::Zh, Kind::Pack) => "资源包",
+        (Lang::Zh, Kind::Balance) => "余额",
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod common;
 
+mod accounts;
 mod bench;
 mod chat;
 mod cli;
