@@ -113,7 +113,6 @@ fn upstreams(lang: Lang, configs: Vec<UpstreamConfig>) -> Result<Vec<Arc<dyn Bac
 fn explain(lang: Lang, error: &BindError) -> CliError {
     match error {
         BindError::Config(error) => CliError::usage(messages::bad_serve_settings(lang, error)),
-        BindError::Store(error) => CliError::failure(messages::bad_store(lang, error)),
         BindError::Keys(error) => CliError::failure(messages::bad_keys(lang, error)),
         BindError::Listen { listen, source } => {
             CliError::failure(messages::cannot_listen(lang, &listen.to_string(), source))
