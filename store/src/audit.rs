@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use qwenda_ledger::account::Part;
+use sqlx::{Any, Transaction};
 
-use crate::{Error, Store, json};
+use crate::{
+    Error, Store, json,
+    ledger::{GRAINS, HeldBudget},
+};
 
 /// A bucket as its row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +43,10 @@ pub enum Difference {
     NotPosted { id: String, state: String },
     #[error("request {id} states a charge of {stated} nanos, its transfers come to {summed}")]
     Charge { id: String, stated: i64, summed: i64 },
-    #[error("roll-ups of {grain}s come to {stated} nanos, requests to {summed}")]
-    Rollup { grain: String, stated: i64, summed: i64 },
+    #[error("roll-ups of {grain}s come to {stated} {what}, requests to {summed}")]
+    Rollup { grain: String, what: &'static str, stated: i64, summed: i64 },
+    #[error("the budget {period} of key {key_id} states {stated} {what}, but its holds come to {summed}")]
+    Budget { key_id: String, period: String, what: &'static str, stated: i64, summed: i128 },
 }
 
 /// What an audit found.
@@ -90,6 +96,12 @@ impl Store {
         if audit.difference.is_none() {
             audit.difference = records(&mut tx).await?;
         }
+        if audit.difference.is_none() {
+            audit.difference = rollups(&mut tx).await?;
+        }
+        if audit.difference.is_none() {
+            audit.difference = budgets(&mut tx).await?;
+        }
         tx.rollback().await?;
         Ok(audit)
     }
@@ -115,8 +127,8 @@ fn compare(buckets: &[Stated], mut sums: BTreeMap<String, Summed>) -> Option<Dif
     off.map(|(unit, sum)| Difference::Sum { unit: unit.to_owned(), sum })
 }
 
-/// Compares requests with their holds, transfers and roll-ups.
-async fn records(tx: &mut sqlx::Transaction<'static, sqlx::Any>) -> Result<Option<Difference>, Error> {
+/// Compares requests with their holds and transfers.
+async fn records(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference>, Error> {
     let missing: Option<(String,)> = sqlx::query_as(
         "SELECT holds.id FROM holds LEFT JOIN requests ON requests.id = holds.id
          WHERE holds.state = 'posted' AND requests.id IS NULL LIMIT 1",
@@ -142,17 +154,69 @@ async fn records(tx: &mut sqlx::Transaction<'static, sqlx::Any>) -> Result<Optio
     )
     .fetch_optional(&mut **tx)
     .await?;
-    if let Some((id, stated, summed)) = other {
-        return Ok(Some(Difference::Charge { id, stated, summed }));
-    }
-    let (summed,): (i64,) = sqlx::query_as("SELECT CAST(COALESCE(SUM(charge_nanos), 0) AS BIGINT) FROM requests")
+    Ok(other.map(|(id, stated, summed)| Difference::Charge { id, stated, summed }))
+}
+
+/// Compares roll-ups with requests. A grain of which there are none has its sums too.
+async fn rollups(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference>, Error> {
+    let (requests, nanos): (i64, i64) =
+        sqlx::query_as("SELECT COUNT(*), CAST(COALESCE(SUM(charge_nanos), 0) AS BIGINT) FROM requests")
+            .fetch_one(&mut **tx)
+            .await?;
+    for (grain, _) in GRAINS {
+        let stated: (i64, i64) = sqlx::query_as(
+            "SELECT CAST(COALESCE(SUM(requests), 0) AS BIGINT), CAST(COALESCE(SUM(charge_nanos), 0) AS BIGINT)
+             FROM rollups WHERE grain = $1",
+        )
+        .bind(grain)
         .fetch_one(&mut **tx)
         .await?;
-    let grains: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT grain, CAST(COALESCE(SUM(charge_nanos), 0) AS BIGINT) FROM rollups GROUP BY grain ORDER BY grain",
+        for (what, stated, summed) in [("requests", stated.0, requests), ("nanos", stated.1, nanos)] {
+            if stated != summed {
+                return Ok(Some(Difference::Rollup { grain: grain.to_owned(), what, stated, summed }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Compares budgets with the holds that took of them: open ones are pending, posted ones are spent.
+async fn budgets(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference>, Error> {
+    let holds: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT holds.key_id, holds.budgets, holds.state, COALESCE(requests.charge_nanos, 0)
+         FROM holds LEFT JOIN requests ON requests.id = holds.id
+         WHERE holds.state IN ('pending', 'posted') AND holds.budgets <> '[]'",
     )
     .fetch_all(&mut **tx)
     .await?;
-    let off = grains.into_iter().find(|(_, stated)| *stated != summed);
-    Ok(off.map(|(grain, stated)| Difference::Rollup { grain, stated, summed }))
+    let mut sums: BTreeMap<(String, String), (i128, i128)> = BTreeMap::new();
+    for (key_id, budgets, state, charge) in holds {
+        for held in json::read::<Vec<HeldBudget>>("holds.budgets", &budgets)? {
+            let (spent, pending) = sums.entry((key_id.clone(), held.period)).or_default();
+            match state.as_str() {
+                "posted" => *spent += i128::from(charge),
+                _ => *pending += i128::from(held.amount),
+            }
+        }
+    }
+    let rows: Vec<(String, String, i64, i64)> =
+        sqlx::query_as("SELECT key_id, period, spent, pending FROM budgets ORDER BY key_id, period")
+            .fetch_all(&mut **tx)
+            .await?;
+    let rows = rows.into_iter().map(|(key_id, period, spent, pending)| ((key_id, period), (spent, pending)));
+    let mut stated: BTreeMap<(String, String), (i64, i64)> = rows.collect();
+    // One that holds took of and that is not there states nothing.
+    for of in sums.keys() {
+        stated.entry(of.clone()).or_default();
+    }
+    for (of, (spent, pending)) in stated {
+        let summed = sums.get(&of).copied().unwrap_or_default();
+        for (what, stated, summed) in [("spent", spent, summed.0), ("pending", pending, summed.1)] {
+            if i128::from(stated) != summed {
+                let (key_id, period) = of;
+                return Ok(Some(Difference::Budget { key_id, period, what, stated, summed }));
+            }
+        }
+    }
+    Ok(None)
 }

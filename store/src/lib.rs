@@ -132,15 +132,14 @@ fn encoded(byte: u8) -> String {
 /// The same URL for messages and logs.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "postgres://…".to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, host)) => format!("{scheme}://{}:***@{}", user.split(':').next().unwrap_or_default(), plain(host)),
-        None => format!("{scheme}://{}", plain(rest)),
+    // Parameters may hold a password too.
+    let place = rest.split('?').next().unwrap_or_default();
+    match place.rsplit_once('@') {
+        Some((user, host)) => format!("{scheme}://{}:***@{host}", user.split(':').next().unwrap_or_default()),
+        // Either a parameter has an `@`, or a password a `?`.
+        None if rest.contains('@') => format!("{scheme}://***"),
+        None => format!("{scheme}://{place}"),
     }
-}
-
-/// Without parameters, which may hold a password too.
-fn plain(host: &str) -> &str {
-    host.split('?').next().unwrap_or_default()
 }
 
 async fn take_turn(data_dir: &Path) -> io::Result<File> {
@@ -153,3 +152,6 @@ async fn take_turn(data_dir: &Path) -> io::Result<File> {
     .await
     .expect("locking does not panic")
 }
+
+#[cfg(test)]
+mod tests;

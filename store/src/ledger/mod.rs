@@ -17,7 +17,7 @@ use qwenda_ledger::{
     money::Nanos,
     price::Usage,
 };
-pub(crate) use {post::balance_id, writer::Writer};
+pub(crate) use {batch::GRAINS, hold::HeldBudget, post::balance_id, writer::Writer};
 
 use crate::{Error, Store};
 

@@ -65,6 +65,7 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Database {
     pub(crate) fn sqlite() -> Self {
+        sqlx::any::install_default_drivers();
         let dir = tempfile::tempdir().unwrap();
         Self { url: format!("sqlite://{}?mode=rwc", dir.path().join(FILE_NAME).display()), dir: Some(dir) }
     }
@@ -77,6 +78,14 @@ impl Database {
         let (before, parameters) = server.split_once('?').unwrap_or((server, ""));
         let (host, _) = before.rsplit_once('/').expect("a URL names a database");
         Some(Self { url: format!("{host}/{name}?{parameters}"), dir: None })
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) async fn open(&self) -> Store {

@@ -11,7 +11,10 @@ mod database;
 mod books;
 mod postgres;
 
+mod audit;
 mod budgets;
 mod deposits;
 mod holds;
+mod opening;
 mod posts;
+mod replicas;
