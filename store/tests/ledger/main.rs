@@ -15,6 +15,8 @@ mod audit;
 mod budgets;
 mod deposits;
 mod holds;
+mod model;
 mod opening;
 mod posts;
 mod replicas;
+mod simulation;
