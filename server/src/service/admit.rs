@@ -190,6 +190,9 @@ impl Doorkeeper {
         match row {
             None => refused("", "an unknown key"),
             Some(KeyRow { revoked_at: Some(_), .. }) => refused("", "a revoked key"),
+            Some(KeyRow { terms, .. }) if terms.expires_at.is_some_and(|at| at <= now) => {
+                refused("The key has expired.", "an expired key")
+            }
             Some(KeyRow { id, account, terms, .. }) => {
                 Ok(Caller { key_id: Some(id), temporary, account, terms: Arc::new(terms) })
             }

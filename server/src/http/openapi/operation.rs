@@ -101,7 +101,7 @@ impl Operation {
             "summary": self.summary,
             "description": self.description,
         });
-        let kept = ["Priority", "IdempotencyKey", "LastEventId"].into_iter().filter(|_| self.kept);
+        let kept = ["Priority", "MaxCost", "IdempotencyKey", "LastEventId"].into_iter().filter(|_| self.kept);
         let parameters: Vec<Value> =
             self.parameters.iter().map(String::as_str).chain(kept).map(|name| reference("parameters", name)).collect();
         if !parameters.is_empty() {
