@@ -49,7 +49,13 @@ pub enum Command {
     },
     Topup(Topup),
     Grant(Grant),
+    Usage(Usage),
+    Bill(Bill),
     Audit(Place),
+    Prices {
+        #[command(subcommand)]
+        command: Prices,
+    },
     Completions {
         #[arg(value_name = "SHELL", hide_possible_values = true)]
         shell: clap_complete::Shell,
@@ -324,4 +330,79 @@ pub struct Label {
     pub id: Option<String>,
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Usage {
+    #[arg(long, value_name = "WHICH")]
+    pub account: Option<String>,
+    #[arg(long, value_name = "ID|NAME")]
+    pub key: Option<String>,
+    #[arg(long, value_name = "minute|hour|day", hide_possible_values = true)]
+    pub by: Option<Grain>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub from: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub until: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// A time that usage is summed up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Grain {
+    Minute,
+    Hour,
+    Day,
+}
+
+impl Grain {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    pub fn seconds(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+        }
+    }
+
+    /// How much is shown when nothing is said: an hour, a day, thirty days.
+    pub fn usual_seconds(self) -> i64 {
+        match self {
+            Self::Minute => 3_600,
+            Self::Hour => 86_400,
+            Self::Day => 30 * 86_400,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Bill {
+    #[arg(value_name = "WHICH")]
+    pub which: String,
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: String,
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Prices {
+    List {
+        #[arg(long, value_name = "CNY|USD")]
+        currency: Option<String>,
+        #[arg(long, value_name = "PATTERN")]
+        model: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
 }

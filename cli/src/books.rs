@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qwenda_server::{
     accounts::{AccountRow, Accounts, AccountsError},
-    keys::{Currency, Nanos, now},
+    keys::{self, Currency, KeyInfo, Nanos, now},
 };
 
 use crate::{
@@ -46,6 +46,25 @@ pub fn explain(lang: Lang, error: &AccountsError) -> CliError {
 /// The account of this id or name.
 pub async fn find(lang: Lang, accounts: &Accounts, which: &str) -> Result<AccountRow, CliError> {
     accounts.find(which).await.map_err(|error| explain(lang, &error))
+}
+
+/// All keys, revoked ones too.
+pub async fn keys(lang: Lang, settings: &Settings, place: &args::Place) -> Result<Vec<KeyInfo>, CliError> {
+    let folder = settings.data_dir(place.data_dir.as_deref())?;
+    keys::list(&folder).await.map_err(|error| CliError::failure(messages::bad_keys(lang, &error)))
+}
+
+/// The id of the key of this id or name.
+pub fn key_id(lang: Lang, keys: &[KeyInfo], which: &str) -> Result<String, CliError> {
+    if let Some(key) = keys.iter().find(|key| key.id == which) {
+        return Ok(key.id.clone());
+    }
+    let named: Vec<&str> = keys.iter().filter(|key| key.name == which).map(|key| key.id.as_str()).collect();
+    match named.as_slice() {
+        [] => Err(CliError::usage(messages::no_such_key(lang, which))),
+        [id] => Ok((*id).to_owned()),
+        several => Err(CliError::usage(messages::several_keys(lang, which, &several.join(", ")))),
+    }
 }
 
 /// An amount, which may be negative.

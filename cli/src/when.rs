@@ -10,7 +10,6 @@ const SECONDS_MAX: i64 = 253_402_300_799;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Ahead,
-    #[cfg_attr(not(test), expect(dead_code, reason = "usage and bills come next"))]
     Back,
 }
 
@@ -28,7 +27,6 @@ pub fn read(text: &str, now: i64, way: Way) -> Option<i64> {
 }
 
 /// The first second of a month, as `2026-02`, and the first behind it.
-#[cfg_attr(not(test), expect(dead_code, reason = "usage and bills come next"))]
 pub fn month(text: &str) -> Option<(i64, i64)> {
     let (year, month) = text.split_once('-')?;
     let (year, month) = (digits(year, 4)?, digits(month, 2)?);

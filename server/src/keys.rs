@@ -6,11 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret};
 pub use qwenda_ledger::{
     account::Kind,
     money::{Currency, MoneyError, Nanos},
+    price::PriceEntry,
     terms::{BadTerm, Terms, date},
+};
+use qwenda_ledger::{
+    key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret},
+    price::PriceList,
 };
 use qwenda_store::{
     Store,
@@ -19,7 +23,7 @@ use qwenda_store::{
 };
 
 use crate::{
-    Clock,
+    Clock, books,
     config::{ConfigError, DatabaseUrl, env},
 };
 
@@ -156,6 +160,16 @@ pub async fn revoke(data_dir: &Path, id_or_name: &str) -> Result<KeyInfo, KeysEr
     store.close().await;
     key.revoked_at = Some(now);
     Ok(key.into())
+}
+
+/// Every price: the published lists, then what was made here.
+pub async fn prices(data_dir: &Path) -> Result<Vec<PriceEntry>, KeysError> {
+    let (store, _) = open(data_dir).await?;
+    let (book, made) = (books::load(&store).await?, store.price_list().await?);
+    store.close().await;
+    let lists = Currency::ALL.map(PriceList::published);
+    let ids = lists.iter().flat_map(|list| list.models().map(|(model, _)| format!("{}/{model}", list.id())));
+    Ok(ids.filter_map(|id| book.get(&id).cloned()).chain(made).collect())
 }
 
 /// Opens a data folder as commands do: the environment may name another database than the folder's.

@@ -3,12 +3,15 @@
 pub mod accounts;
 pub mod audit;
 pub mod bench;
+pub mod bill;
 pub mod chat;
 pub mod completions;
 pub mod keys;
 pub mod models;
+pub mod prices;
 pub mod pull;
 mod repl;
 pub mod score;
 pub mod serve;
 pub mod tokens;
+pub mod usage;

@@ -308,6 +308,49 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
         "{field} cannot be `{value}`: {at} is over; give a time that is still to come",
         "{field} 不能是 `{value}`：{at} 已经过去；请给出将来的时间"
     }
+    usage_headings() {
+        "TIME  ACCOUNT  KEY  MODEL  >REQUESTS  >INPUT  >CACHED  >OUTPUT  >CHARGE  CURRENCY",
+        "时间  账户  KEY  模型  >请求数  >输入  >缓存命中  >输出  >费用  币种"
+    }
+    total() { "total", "合计" }
+    nothing_used(from: &str) { "nothing was used since {from}; `--from` looks further back", "{from} 以来没有用量；可用 `--from` 查看更早的" }
+    from_behind_until() { "--from must lie before --until; change either", "--from 必须早于 --until，请修改其一" }
+    too_many_rows(max: usize) {
+        "these are more than {max} rows; take a shorter time (--from, --until), one account or key, or `--by day`",
+        "结果超过 {max} 行；请缩短时间（--from、--until），只看一个账户或 key，或用 `--by day`"
+    }
+    sum_too_great() { "the sum is greater than an amount can be; take a shorter time", "合计超出金额的范围；请缩短时间" }
+    bad_month(value: &str) {
+        "--month cannot be `{value}`: a month is written as 2026-02",
+        "--month 不能是 `{value}`：月份写作 2026-02"
+    }
+    month_not_over(month: &str) { "{month} is not over (UTC): more may come", "{month}（UTC）尚未结束，之后可能还有费用" }
+    bill_title(name: &str, month: &str, currency: &str) {
+        "{name}, {month} (UTC), {currency}; prices are per million tokens",
+        "{name}，{month}（UTC），{currency}；价格按每百万 token 计"
+    }
+    bill_headings() {
+        "TIME  REQUEST  KEY  MODEL  STATUS  >QUOTA  >PACK  >CHARGE  LINES",
+        "时间  请求  KEY  模型  状态  >免费额度  >资源包  >费用  明细"
+    }
+    models_headings() {
+        "MODEL  >REQUESTS  >INPUT  >CACHED  >OUTPUT  >QUOTA  >PACK  >CHARGE",
+        "模型  >请求数  >输入  >缓存命中  >输出  >免费额度  >资源包  >费用"
+    }
+    bill_total(total: &str, currency: &str) { "total {total} {currency}", "合计 {total} {currency}" }
+    bill_differs(bill: &str, booked: &str) {
+        "the requests of the month come to {bill}, its sums by day to {booked}; `qwenda audit` finds where",
+        "该月请求合计为 {bill}，按日汇总为 {booked}；用 `qwenda audit` 查找原因"
+    }
+    lines_differ(id: &str, charge: &str) {
+        "the lines of request {id} do not come to its charge of {charge}",
+        "请求 {id} 的明细合计不等于其费用 {charge}"
+    }
+    no_prices() { "no model of this name has a price; `qwenda prices list` shows all", "没有此名称的模型价格；`qwenda prices list` 可查看全部" }
+    prices_headings() {
+        "MODEL  CURRENCY  >INPUT UP TO  >INPUT  >OUTPUT  >THINKING  ACCOUNT  FROM  UNTIL  PRICE",
+        "模型  币种  >输入不超过  >输入  >输出  >思考  账户  生效  失效  价格"
+    }
     audited(buckets: u64, transfers: u64, requests: u64, holds: u64) {
         "{buckets} balances, {transfers} transfers, {requests} requests, {holds} open holds",
         "余额 {buckets} 个，流水 {transfers} 笔，请求 {requests} 个，未结冻结 {holds} 笔"
@@ -469,6 +512,7 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
         (Lang::Zh, KeysError::Secret { path, source }) => {
             format!("无法读取或创建密钥文件 {}：{source}", path.display())
         }
+        (_, KeysError::Config(error)) => bad_serve_settings(lang, error),
         (_, KeysError::Terms(error)) => bad_term(lang, error),
         (_, KeysError::NoSuchAccount { wanted }) => {
             bad_accounts(lang, &AccountsError::NoSuchAccount { wanted: wanted.clone() })
@@ -541,8 +585,11 @@ pub fn difference(lang: Lang, difference: &Difference) -> String {
         (Lang::Zh, Difference::Charge { id, stated, summed }) => {
             format!("请求 {id} 的费用记为 {stated} nano，但其流水为 {summed}")
         }
-        (Lang::Zh, Difference::Rollup { grain, stated, summed }) => {
-            format!("按 {grain} 汇总的费用为 {stated} nano，但请求合计为 {summed}")
+        (Lang::Zh, Difference::Rollup { grain, what, stated, summed }) => {
+            format!("按 {grain} 汇总的 {what} 为 {stated}，但请求合计为 {summed}")
+        }
+        (Lang::Zh, Difference::Budget { key_id, period, what, stated, summed }) => {
+            format!("key {key_id} 的预算 {period} 的 {what} 记为 {stated}，但其冻结合计为 {summed}")
         }
     }
 }

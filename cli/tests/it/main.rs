@@ -9,6 +9,8 @@ mod common;
 
 mod accounts;
 mod bench;
+#[cfg(unix)]
+mod bills;
 mod chat;
 mod cli;
 mod keys;
