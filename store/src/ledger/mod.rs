@@ -228,3 +228,6 @@ impl Store {
 pub(crate) fn not_negative(what: &'static str, amount: i64) -> Result<(), Error> {
     if amount < 0 { Err(Error::Amount { what, amount }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

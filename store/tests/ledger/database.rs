@@ -80,6 +80,17 @@ impl Database {
         Some(Self { url: format!("{host}/{name}?{parameters}"), dir: None })
     }
 
+    /// One that is there already.
+    pub(crate) fn at(url: String) -> Self {
+        sqlx::any::install_default_drivers();
+        Self { url, dir: None }
+    }
+
+    /// Where another process finds it: a folder or a URL.
+    pub(crate) fn place(&self) -> String {
+        self.dir.as_ref().map_or_else(|| self.url.clone(), |dir| dir.path().to_string_lossy().into_owned())
+    }
+
     pub(crate) fn is_sqlite(&self) -> bool {
         self.dir.is_some()
     }

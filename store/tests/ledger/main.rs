@@ -17,6 +17,7 @@ mod deposits;
 mod holds;
 mod model;
 mod opening;
+mod plug;
 mod posts;
 mod replicas;
 mod simulation;

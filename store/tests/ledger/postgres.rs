@@ -5,10 +5,10 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 /// Runs as the server's user: `$1` is the folder of its programs.
@@ -20,13 +20,19 @@ cd "$dir" || exit 1
 "$1/initdb" -D data -U qwenda -A trust -E UTF8 --locale=C --no-sync >init.log 2>&1 || { cat init.log >&2; rm -rf "$dir"; exit 1; }
 "$1/pg_ctl" -D data -l log -w -o "-k $dir -h '' -N 400" start >start.log 2>&1 || { cat start.log log >&2; rm -rf "$dir"; exit 1; }
 echo "$dir"
-read -r _
+while read -r order; do
+    case $order in
+    kill) "$1/pg_ctl" -D data -m immediate -w stop >stop.log 2>&1 ;;
+    start) "$1/pg_ctl" -D data -l log -w -o "-k $dir -h '' -N 400" start >start.log 2>&1 ;;
+    esac && echo done || echo failed
+done
 "$1/pg_ctl" -D data -m immediate -w stop >stop.log 2>&1
 cd / && rm -rf "$dir"
 "#;
 
 pub(crate) struct Server {
     keeper: Child,
+    says: BufReader<ChildStdout>,
     dir: String,
 }
 
@@ -46,12 +52,30 @@ impl Server {
         says.read_line(&mut dir).unwrap();
         let dir = dir.trim().to_owned();
         assert!(!dir.is_empty(), "PostgreSQL of {} does not start", programs.display());
-        Some(Self { keeper, dir })
+        Some(Self { keeper, says, dir })
     }
 
     /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://qwenda@localhost/{database}?host={}", self.dir)
+    }
+
+    /// Ends it as a loss of power would.
+    pub(crate) fn kill(&mut self) {
+        self.order("kill");
+    }
+
+    /// Starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.order("start");
+    }
+
+    fn order(&mut self, order: &str) {
+        let stdin = self.keeper.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "{order}").unwrap();
+        let mut done = String::new();
+        self.says.read_line(&mut done).unwrap();
+        assert_eq!(done, "done\n", "PostgreSQL does not {order}");
     }
 }
 
