@@ -1,9 +1,8 @@
 //! What the commands on accounts have in common: opening the books, and reading amounts, times and numbers
 //! so that what is wrong is said with its field, in the reader's language.
 
-use std::path::Path;
-
 use qwenda_server::{
+    Place,
     accounts::{AccountRow, Accounts, AccountsError},
     keys::{self, Currency, KeyInfo, Nanos, now},
 };
@@ -21,11 +20,11 @@ const NOTE_CHARS_MAX: usize = 200;
 
 /// The accounts of a data folder.
 pub async fn open(lang: Lang, settings: &Settings, place: &args::Place) -> Result<Accounts, CliError> {
-    let folder = settings.data_dir(place.data_dir.as_deref())?;
+    let folder = settings.place(place.data_dir.as_deref())?;
     open_at(lang, &folder).await
 }
 
-pub async fn open_at(lang: Lang, folder: &Path) -> Result<Accounts, CliError> {
+pub async fn open_at(lang: Lang, folder: &Place) -> Result<Accounts, CliError> {
     Accounts::open(folder).await.map_err(|error| explain(lang, &error))
 }
 
@@ -50,7 +49,7 @@ pub async fn find(lang: Lang, accounts: &Accounts, which: &str) -> Result<Accoun
 
 /// All keys, revoked ones too.
 pub async fn keys(lang: Lang, settings: &Settings, place: &args::Place) -> Result<Vec<KeyInfo>, CliError> {
-    let folder = settings.data_dir(place.data_dir.as_deref())?;
+    let folder = settings.place(place.data_dir.as_deref())?;
     keys::list(&folder).await.map_err(|error| CliError::failure(messages::bad_keys(lang, &error)))
 }
 

@@ -15,7 +15,7 @@ use qwenda_backend::{
     upstream::config::{self as upstream, UpstreamConfig},
 };
 use qwenda_server::{
-    Auth, ServeConfig,
+    Auth, Place, ServeConfig,
     config::{ConfigError, Written},
 };
 use qwenda_types::chat::{SEED_DEFAULT, SEED_MAX};
@@ -333,9 +333,9 @@ impl Settings {
     }
 
     /// Where keys and the like are kept: where `serve` with the same settings looks for them.
-    pub fn data_dir(&self, flag: Option<&Path>) -> Result<PathBuf, CliError> {
-        let flags = Written { data_dir: flag.map(Path::to_owned), ..Written::default() };
-        Ok(self.server(flags)?.data_dir)
+    pub fn place(&self, data_dir: Option<&Path>) -> Result<Place, CliError> {
+        let flags = Written { data_dir: data_dir.map(Path::to_owned), ..Written::default() };
+        Ok(Place::from(&self.server(flags)?))
     }
 
     fn server(&self, flags: Written) -> Result<ServeConfig, CliError> {

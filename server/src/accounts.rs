@@ -1,7 +1,5 @@
 //! Accounts of a data folder: money, tokens, usage, bills and audits, whether or not a server runs on it.
 
-use std::path::Path;
-
 use qwenda_ledger::{
     account::settle,
     money::{Currency, MoneyError, Nanos},
@@ -19,7 +17,7 @@ pub use qwenda_store::{
 };
 
 use crate::{
-    Clock,
+    Clock, Place,
     books::{self, Prices},
     keys::{self, KeysError, NAME_CHARS_MAX},
 };
@@ -87,8 +85,8 @@ pub struct Accounts {
 
 impl Accounts {
     /// Opens a data folder.
-    pub async fn open(data_dir: &Path) -> Result<Self, AccountsError> {
-        let (store, _) = keys::open(data_dir).await?;
+    pub async fn open(place: impl Into<Place>) -> Result<Self, AccountsError> {
+        let (store, _) = keys::open(&place.into()).await?;
         Ok(Self { store, clock: Clock::system() })
     }
 

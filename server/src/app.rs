@@ -82,7 +82,7 @@ impl Server {
         let doorkeeper = match config.auth {
             Auth::None => Doorkeeper::Open,
             Auth::Keys => {
-                let (store, secret) = keys::open_at(&config.data_dir, config.database_url.as_ref()).await?;
+                let (store, secret) = keys::open(&(&config).into()).await?;
                 Doorkeeper::Keys { store, secret }
             }
         };

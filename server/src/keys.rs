@@ -22,10 +22,7 @@ use qwenda_store::{
     keys::{KeyAccount, KeyRow},
 };
 
-use crate::{
-    Clock, books,
-    config::{ConfigError, DatabaseUrl, env},
-};
+use crate::{Clock, Place, books};
 
 /// Name of the file with the secret that keys are hashed with.
 pub const SECRET_FILE_NAME: &str = "key-secret";
@@ -49,8 +46,6 @@ pub enum KeysError {
     Name,
     #[error(transparent)]
     Terms(#[from] BadTerm),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     #[error("no account has the name or id `{wanted}`; make it with `qwenda accounts create`")]
     NoSuchAccount { wanted: String },
     #[error("no working key has the name or id `{wanted}`")]
@@ -94,18 +89,18 @@ pub struct NewKey {
 }
 
 /// Makes a key that belongs to no account and may do everything. The key itself is in the answer and nowhere else.
-pub async fn create(data_dir: &Path, name: &str) -> Result<(Key, KeyInfo), KeysError> {
-    create_with(data_dir, NewKey { name: name.to_owned(), ..NewKey::default() }).await
+pub async fn create(place: impl Into<Place>, name: &str) -> Result<(Key, KeyInfo), KeysError> {
+    create_with(place, NewKey { name: name.to_owned(), ..NewKey::default() }).await
 }
 
 /// Makes a key on terms.
-pub async fn create_with(data_dir: &Path, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
+pub async fn create_with(place: impl Into<Place>, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
     let NewKey { name, account, terms } = new;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(KeysError::Name);
     }
     terms.rules()?;
-    let (store, secret) = open(data_dir).await?;
+    let (store, secret) = open(&place.into()).await?;
     let account = match account {
         None => None,
         Some(wanted) => match store.account(&wanted).await? {
@@ -132,16 +127,16 @@ pub async fn create_with(data_dir: &Path, new: NewKey) -> Result<(Key, KeyInfo),
 }
 
 /// All keys, oldest first, revoked ones too.
-pub async fn list(data_dir: &Path) -> Result<Vec<KeyInfo>, KeysError> {
-    let (store, _) = open(data_dir).await?;
+pub async fn list(place: impl Into<Place>) -> Result<Vec<KeyInfo>, KeysError> {
+    let (store, _) = open(&place.into()).await?;
     let rows = store.key_list().await?;
     store.close().await;
     Ok(rows.into_iter().map(KeyInfo::from).collect())
 }
 
 /// Revokes the working key of this id or name; servers refuse it from their next request on.
-pub async fn revoke(data_dir: &Path, id_or_name: &str) -> Result<KeyInfo, KeysError> {
-    let (store, _) = open(data_dir).await?;
+pub async fn revoke(place: impl Into<Place>, id_or_name: &str) -> Result<KeyInfo, KeysError> {
+    let (store, _) = open(&place.into()).await?;
     let working: Vec<KeyRow> = store.key_list().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
     let mut found: Vec<KeyRow> = match working.iter().find(|key| key.id == id_or_name) {
         Some(key) => vec![key.clone()],
@@ -163,8 +158,8 @@ pub async fn revoke(data_dir: &Path, id_or_name: &str) -> Result<KeyInfo, KeysEr
 }
 
 /// Every price: the published lists, then what was made here.
-pub async fn prices(data_dir: &Path) -> Result<Vec<PriceEntry>, KeysError> {
-    let (store, _) = open(data_dir).await?;
+pub async fn prices(place: impl Into<Place>) -> Result<Vec<PriceEntry>, KeysError> {
+    let (store, _) = open(&place.into()).await?;
     let (book, made) = (books::load(&store).await?, store.price_list().await?);
     store.close().await;
     let lists = Currency::ALL.map(PriceList::published);
@@ -172,19 +167,11 @@ pub async fn prices(data_dir: &Path) -> Result<Vec<PriceEntry>, KeysError> {
     Ok(ids.filter_map(|id| book.get(&id).cloned()).chain(made).collect())
 }
 
-/// Opens a data folder as commands do: the environment may name another database than the folder's.
-pub(crate) async fn open(data_dir: &Path) -> Result<(Store, Secret), KeysError> {
-    let url = match std::env::var(env::DATABASE_URL) {
-        Ok(text) if !text.is_empty() => Some(text.parse()?),
-        _ => None,
-    };
-    open_at(data_dir, url.as_ref()).await
-}
-
 /// Opens a database, by default the folder's, and the secret its keys are hashed with, which is always in
 /// the folder.
-pub(crate) async fn open_at(data_dir: &Path, url: Option<&DatabaseUrl>) -> Result<(Store, Secret), KeysError> {
-    let store = match url {
+pub(crate) async fn open(place: &Place) -> Result<(Store, Secret), KeysError> {
+    let data_dir = place.data_dir.as_path();
+    let store = match &place.database_url {
         None => Store::open(data_dir).await?,
         Some(url) => {
             let made = fs::create_dir_all(data_dir);

@@ -1,8 +1,9 @@
 //! `qwenda keys`: the API keys of a data folder, whether or not a service runs on it.
 
-use std::path::Path;
-
-use qwenda_server::keys::{self, KeyInfo, KeysError, NewKey, Terms};
+use qwenda_server::{
+    Place,
+    keys::{self, KeyInfo, KeysError, NewKey, Terms},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,19 +21,19 @@ const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
 
 pub async fn run(ui: Ui, settings: &Settings, command: args::Keys) -> Result<(), CliError> {
     match command {
-        args::Keys::Create(args) => create(ui, &settings.data_dir(args.place.data_dir.as_deref())?, *args).await,
-        args::Keys::List { data_dir, json } => list(ui, &settings.data_dir(data_dir.as_deref())?, json).await,
-        args::Keys::Revoke { which, data_dir } => revoke(ui, &settings.data_dir(data_dir.as_deref())?, &which).await,
+        args::Keys::Create(args) => create(ui, &settings.place(args.place.data_dir.as_deref())?, *args).await,
+        args::Keys::List { data_dir, json } => list(ui, &settings.place(data_dir.as_deref())?, json).await,
+        args::Keys::Revoke { which, data_dir } => revoke(ui, &settings.place(data_dir.as_deref())?, &which).await,
     }
 }
 
 /// Whether a folder has a key that works.
-pub async fn any(lang: Lang, folder: &Path) -> Result<bool, CliError> {
+pub async fn any(lang: Lang, folder: &Place) -> Result<bool, CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(lang, &error))?;
     Ok(keys.iter().any(|key| key.revoked_at.is_none()))
 }
 
-async fn create(ui: Ui, folder: &Path, args: args::CreateKey) -> Result<(), CliError> {
+async fn create(ui: Ui, folder: &Place, args: args::CreateKey) -> Result<(), CliError> {
     let name = args.name.clone().unwrap_or_else(|| "default".to_owned());
     let new = NewKey { name, terms: terms(ui.lang, &args)?, account: args.account };
     let (key, info) = keys::create_with(folder, new).await.map_err(|error| explain(ui.lang, &error))?;
@@ -103,7 +104,7 @@ fn summary(terms: &Terms) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join(" ") }
 }
 
-async fn list(ui: Ui, folder: &Path, as_json: bool) -> Result<(), CliError> {
+async fn list(ui: Ui, folder: &Place, as_json: bool) -> Result<(), CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(ui.lang, &error))?;
     if as_json {
         return ui.answer_line(json!({ "keys": keys.iter().map(record).collect::<Vec<_>>() }));
@@ -129,7 +130,7 @@ async fn list(ui: Ui, folder: &Path, as_json: bool) -> Result<(), CliError> {
 
 /// Ends the one working key that is meant. An id is tried first, then a name, then the last four
 /// characters; what fits several is refused.
-async fn revoke(ui: Ui, folder: &Path, which: &str) -> Result<(), CliError> {
+async fn revoke(ui: Ui, folder: &Place, which: &str) -> Result<(), CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(ui.lang, &error))?;
     let working: Vec<&KeyInfo> = keys.iter().filter(|key| key.revoked_at.is_none()).collect();
     let by = |same: fn(&KeyInfo, &str) -> bool| working.iter().filter(|key| same(key, which)).collect::<Vec<_>>();

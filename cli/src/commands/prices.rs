@@ -9,7 +9,7 @@ pub async fn run(ui: Ui, settings: &Settings, command: args::Prices) -> Result<(
     let args::Prices::List { currency, model, place } = command;
     let lang = ui.lang;
     let currency = currency.map(|text| books::currency(lang, &text)).transpose()?;
-    let folder = settings.data_dir(place.data_dir.as_deref())?;
+    let folder = settings.place(place.data_dir.as_deref())?;
     let all = keys::prices(&folder).await.map_err(|error| CliError::failure(messages::bad_keys(lang, &error)))?;
     let means = |entry: &PriceEntry| match model.as_deref().map(|model| (model, model.strip_suffix('*'))) {
         None => true,

@@ -8,7 +8,7 @@ use qwenda_backend::{
     routing::Routing,
     upstream::{Upstream, config::UpstreamConfig},
 };
-use qwenda_server::{Auth, BindError, Server};
+use qwenda_server::{Auth, BindError, Place, Server};
 
 use super::keys;
 use crate::{
@@ -43,16 +43,16 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Serve) -> Result<(), C
     let backend = Routing::new(backends)
         .map_err(|duplicate| CliError::usage(messages::model_given_twice(ui.lang, &duplicate.name)))?;
 
-    let (auth, data_dir) = (config.auth, config.data_dir.clone());
+    let (auth, place) = (config.auth, Place::from(&config));
     let server = Server::bind(config, Arc::new(backend)).await.map_err(|error| explain(ui.lang, &error))?;
     // Listening for the end begins before anybody is told that we are ready.
     let first = interrupt::ended();
     ui.say(&format!("listening on http://{}", server.addr()));
     match auth {
         Auth::None => ui.notice(messages::no_auth(ui.lang)),
-        Auth::Keys if !keys::any(ui.lang, &data_dir).await? => {
+        Auth::Keys if !keys::any(ui.lang, &place).await? => {
             let folder = match args.data_dir {
-                Some(_) => format!(" --data-dir {}", data_dir.display()),
+                Some(_) => format!(" --data-dir {}", place.data_dir.display()),
                 None => String::new(),
             };
             ui.notice(messages::no_key_yet(ui.lang, &format!("qwenda keys create{folder} --name me")));

@@ -512,7 +512,6 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
         (Lang::Zh, KeysError::Secret { path, source }) => {
             format!("无法读取或创建密钥文件 {}：{source}", path.display())
         }
-        (_, KeysError::Config(error)) => bad_serve_settings(lang, error),
         (_, KeysError::Terms(error)) => bad_term(lang, error),
         (_, KeysError::NoSuchAccount { wanted }) => {
             bad_accounts(lang, &AccountsError::NoSuchAccount { wanted: wanted.clone() })
