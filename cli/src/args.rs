@@ -395,8 +395,37 @@ pub struct Bill {
     pub place: Place,
 }
 
+#[derive(Debug, Args)]
+pub struct SetPrice {
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
+    pub input: String,
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
+    pub output: String,
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true)]
+    pub thinking: Option<String>,
+    #[arg(long, value_name = "TOKENS:INPUT:OUTPUT[:THINKING]")]
+    pub tier: Vec<String>,
+    #[arg(long, value_name = "CNY|USD")]
+    pub currency: Option<String>,
+    #[arg(long, value_name = "WHICH")]
+    pub account: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub from: Option<String>,
+    #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
+    pub until: Option<String>,
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true, requires = "cost_output")]
+    pub cost_input: Option<String>,
+    #[arg(long, value_name = "PRICE", allow_negative_numbers = true, requires = "cost_input")]
+    pub cost_output: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Prices {
+    Set(Box<SetPrice>),
     List {
         #[arg(long, value_name = "CNY|USD")]
         currency: Option<String>,

@@ -41,6 +41,11 @@ pub fn second(at: i64) -> String {
     format!("{}T{:02}:{:02}:{:02}Z", day_of(at), rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// The day, where the second is the first of one.
+pub fn short(at: i64) -> String {
+    if at % DAY == 0 { day_of(at) } else { second(at) }
+}
+
 /// `2026-02-28`.
 pub fn day_of(at: i64) -> String {
     let (year, month, day) = date(at);

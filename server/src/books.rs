@@ -55,7 +55,8 @@ impl std::fmt::Debug for Books {
 pub(crate) struct Prices([PriceBook; Currency::ALL.len()]);
 
 impl Prices {
-    fn of(&self, currency: Currency) -> &PriceBook {
+    /// The book in this currency.
+    pub(crate) fn of(&self, currency: Currency) -> &PriceBook {
         self.0.iter().find(|book| book.currency() == currency).expect("there is one for each currency")
     }
 

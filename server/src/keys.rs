@@ -6,15 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret};
 pub use qwenda_ledger::{
     account::Kind,
     money::{Currency, MoneyError, Nanos},
-    price::PriceEntry,
     terms::{BadTerm, Terms, date},
-};
-use qwenda_ledger::{
-    key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret},
-    price::PriceList,
 };
 use qwenda_store::{
     Store,
@@ -22,7 +18,7 @@ use qwenda_store::{
     keys::{KeyAccount, KeyRow},
 };
 
-use crate::{Clock, Place, books};
+use crate::{Clock, Place};
 
 /// Name of the file with the secret that keys are hashed with.
 pub const SECRET_FILE_NAME: &str = "key-secret";
@@ -155,16 +151,6 @@ pub async fn revoke(place: impl Into<Place>, id_or_name: &str) -> Result<KeyInfo
     store.close().await;
     key.revoked_at = Some(now);
     Ok(key.into())
-}
-
-/// Every price: the published lists, then what was made here.
-pub async fn prices(place: impl Into<Place>) -> Result<Vec<PriceEntry>, KeysError> {
-    let (store, _) = open(&place.into()).await?;
-    let (book, made) = (books::load(&store).await?, store.price_list().await?);
-    store.close().await;
-    let lists = Currency::ALL.map(PriceList::published);
-    let ids = lists.iter().flat_map(|list| list.models().map(|(model, _)| format!("{}/{model}", list.id())));
-    Ok(ids.filter_map(|id| book.get(&id).cloned()).chain(made).collect())
 }
 
 /// Opens a database, by default the folder's, and the secret its keys are hashed with, which is always in

@@ -13,6 +13,7 @@ mod http;
 pub mod keys;
 mod meter;
 mod place;
+pub mod prices;
 mod service;
 mod tasks;
 mod telemetry;

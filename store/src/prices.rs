@@ -22,10 +22,38 @@ fn entry(columns: Columns) -> Result<PriceEntry, Error> {
     Ok(PriceEntry { id, model, account, origin, effective_from, effective_until, currency, price, cost })
 }
 
+/// What came of a price that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    New,
+    /// One of this id is there, and stays as it is.
+    SameId,
+    /// One for the same model, account and currency begins at the same second: neither would go before the other.
+    SameStart,
+}
+
 impl Store {
-    /// Adds a price. `false`: one of this id is there.
-    pub async fn price_create(&self, price: &PriceEntry, now: i64) -> Result<bool, Error> {
+    /// Adds a price.
+    pub async fn price_create(&self, price: &PriceEntry, now: i64) -> Result<Made, Error> {
         let cost = price.cost.as_ref().map(|cost| json::write(&(cost.currency.as_str(), &cost.price)));
+        let mut tx = self.pool.begin().await?;
+        // Nobody else adds one between the look and the write.
+        sqlx::query("UPDATE meta SET value = value WHERE name = 'ledger'").execute(&mut *tx).await?;
+        let (same,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM prices
+             WHERE id <> $1 AND model = $2 AND COALESCE(account_id, '') = $3 AND effective_from = $4 AND currency = $5",
+        )
+        .bind(&price.id)
+        .bind(&price.model)
+        .bind(price.account.as_deref().unwrap_or_default())
+        .bind(price.effective_from)
+        .bind(price.currency.as_str())
+        .fetch_one(&mut *tx)
+        .await?;
+        if same > 0 {
+            tx.rollback().await?;
+            return Ok(Made::SameStart);
+        }
         let done = sqlx::query(
             "INSERT INTO prices (id, model, account_id, effective_from, effective_until, currency, price, cost, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
@@ -39,9 +67,10 @@ impl Store {
         .bind(json::write(&price.price))
         .bind(cost)
         .bind(now)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        tx.commit().await?;
+        Ok(if done.rows_affected() == 1 { Made::New } else { Made::SameId })
     }
 
     /// All prices that were made here, oldest first.

@@ -396,7 +396,57 @@ const TEXTS: &[Text] = &[
         "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
     ),
     t("bill.json", "As JSON", "输出 JSON"),
-    t("prices", "Show what models cost", "查看模型价格"),
+    t("prices", "Show what models cost, and set prices of your own", "查看模型价格，设定自己的价格"),
+    t(
+        "prices set",
+        "Make a price of a million tokens that holds from now or later on; older ones stay for what they were asked under",
+        "设定每百万 token 的价格，从现在或之后起生效；此前的请求仍按当时的价格",
+    ),
+    t("prices set.model", "The name that callers ask for, in full", "调用者所写的模型全名"),
+    t("prices set.input", "Price of a million tokens of input, as 0.8", "每百万输入 token 的价格，如 0.8"),
+    t("prices set.output", "Price of a million tokens of output", "每百万输出 token 的价格"),
+    t(
+        "prices set.thinking",
+        "Price of a million tokens of output where the model reasoned (default: as --output)",
+        "思考模式下每百万输出 token 的价格（默认同 --output）",
+    ),
+    t(
+        "prices set.tier",
+        "Other prices for requests of at most so many tokens of input, as 131072:0.8:2; may be repeated, the smallest first",
+        "输入不超过若干 token 的请求另外定价，如 131072:0.8:2；可重复，从小到大",
+    ),
+    t("prices set.currency", "CNY or USD (default: the account's, or CNY)", "CNY 或 USD（默认为账户的币种，或 CNY）"),
+    t(
+        "prices set.account",
+        "Only for this account, by id or name (default: all)",
+        "只用于此账户（id 或名称；默认全部）",
+    ),
+    t(
+        "prices set.from",
+        "From when: 2026-12-31, Unix seconds, or 30d from now (default: now)",
+        "生效时间：2026-12-31、Unix 秒，或从现在起 30d（默认现在）",
+    ),
+    t(
+        "prices set.until",
+        "Up to when, without it (default: no end); then what held before holds again",
+        "截止时间，不含（默认没有）；之后恢复此前的价格",
+    ),
+    t(
+        "prices set.cost_input",
+        "What the upstream takes for a million tokens of input, in the same currency",
+        "上游对每百万输入 token 收取的价格，币种相同",
+    ),
+    t(
+        "prices set.cost_output",
+        "What the upstream takes for a million tokens of output",
+        "上游对每百万输出 token 收取的价格",
+    ),
+    t(
+        "prices set.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("prices set.json", "As JSON", "输出 JSON"),
     t(
         "prices list",
         "List prices per million tokens: the published ones and your own",

@@ -9,6 +9,7 @@ use qwenda_server::{
     accounts::{AccountsError, Difference, WrongCharge},
     config::ConfigError,
     keys::{BadTerm, KeysError, Kind, MoneyError, Nanos},
+    prices::{BookError, PriceError, PricesError},
 };
 use qwenda_types::chat::Role;
 
@@ -346,6 +347,19 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
         "the lines of request {id} do not come to its charge of {charge}",
         "请求 {id} 的明细合计不等于其费用 {charge}"
     }
+    price_made(model: &str, currency: &str, from: &str) {
+        "`{model}` has this price ({currency}) from {from} on; this is its id",
+        "`{model}` 从 {from} 起使用此价格（{currency}），其 id 为"
+    }
+    first_price(model: &str) {
+        "no price of `{model}` was there before: make sure that callers write this name",
+        "此前没有 `{model}` 的价格：请确认调用者使用的就是这个名称"
+    }
+    list_prices() { "`qwenda prices list` shows what is there; --from and --until say when a price holds", "`qwenda prices list` 可查看已有价格；--from 与 --until 指定价格的有效期" }
+    bad_tier(value: &str) {
+        "--tier cannot be `{value}`: a tier is written TOKENS:INPUT:OUTPUT or TOKENS:INPUT:OUTPUT:THINKING, as 131072:0.8:2",
+        "--tier 不能是 `{value}`：应写作 TOKEN数:输入:输出 或 TOKEN数:输入:输出:思考，例如 131072:0.8:2"
+    }
     no_prices() { "no model of this name has a price; `qwenda prices list` shows all", "没有此名称的模型价格；`qwenda prices list` 可查看全部" }
     prices_headings() {
         "MODEL  CURRENCY  >INPUT UP TO  >INPUT  >OUTPUT  >THINKING  ACCOUNT  FROM  UNTIL  PRICE",
@@ -564,6 +578,56 @@ pub fn bad_accounts(lang: Lang, error: &AccountsError) -> String {
         (Lang::Zh, AccountsError::TooLittle) => "余额少于要退的金额，或其中一部分正被请求冻结".to_owned(),
         (Lang::Zh, AccountsError::Changed) => "账户刚刚被他人修改；请查看后重试".to_owned(),
         (Lang::Zh, AccountsError::Grain { value }) => format!("`{value}` 不是 minute、hour 或 day"),
+    }
+}
+
+/// What is wrong with a price.
+pub fn bad_prices(lang: Lang, error: &PricesError) -> String {
+    match (lang, error) {
+        (lang, PricesError::Folder(error)) => bad_keys(lang, error),
+        (lang, PricesError::Store(error)) => bad_store(lang, error),
+        (Lang::En, PricesError::Model { value, why }) => bad_for(lang, "MODEL", value, why),
+        (Lang::Zh, PricesError::Model { value, .. }) => {
+            bad_for(lang, "MODEL", value, "应为一个模型的全名，1 到 256 字节，不含 `*` 和空白")
+        }
+        (Lang::En, PricesError::Price(error)) => format!("--tier: {error}"),
+        (Lang::Zh, PricesError::Price(PriceError::Empty { tier, max, before })) => {
+            format!("--tier：第 {tier} 档到 {max} 个输入 token 为止，没有超过前一档的 {before}；请从小到大给出")
+        }
+        (Lang::Zh, PricesError::Price(error)) => format!("--tier 有误：{error}"),
+        (Lang::En, PricesError::Currency { account, theirs, currency }) => {
+            let why = format!("the account `{account}` pays in {theirs}; leave --currency out");
+            bad_for(lang, "--currency", currency.as_str(), &why)
+        }
+        (Lang::Zh, PricesError::Currency { account, theirs, currency }) => {
+            let why = format!("账户 `{account}` 以 {theirs} 付款；请省略 --currency");
+            bad_for(lang, "--currency", currency.as_str(), &why)
+        }
+        (Lang::En, PricesError::Book(BookError::Never { from, until, .. })) => {
+            let (from, until) = (crate::when::second(*from), crate::when::second(*until));
+            format!("--until must lie behind the beginning of the price: {until} is not behind {from}")
+        }
+        (Lang::Zh, PricesError::Book(BookError::Never { from, until, .. })) => {
+            let (from, until) = (crate::when::second(*from), crate::when::second(*until));
+            format!("--until 必须晚于价格的生效时间：{until} 不晚于 {from}")
+        }
+        (Lang::En, PricesError::Book(BookError::SameStart { other, from, .. })) => {
+            format!(
+                "the price `{other}` begins at the same second, {}; give another --from",
+                crate::when::second(*from)
+            )
+        }
+        (Lang::Zh, PricesError::Book(BookError::SameStart { other, from, .. })) => {
+            format!("价格 `{other}` 在同一秒（{}）生效；请换一个 --from", crate::when::second(*from))
+        }
+        (Lang::En, error) => error.to_string(),
+        (Lang::Zh, PricesError::TooHigh { price }) => format!("每百万 token 的价格 {price} 过高"),
+        (Lang::Zh, PricesError::Past { from, now }) => {
+            let (from, now) = (crate::when::second(*from), crate::when::second(*now));
+            format!("--from 不能是 {from}：现在是 {now}，过去的价格不能更改")
+        }
+        (Lang::Zh, PricesError::Book(error)) => format!("价格有冲突：{error}"),
+        (Lang::Zh, PricesError::Changed) => "此模型的价格刚刚被他人修改；请查看后重试".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ mod bills;
 mod chat;
 mod cli;
 mod keys;
+mod prices;
 mod real;
 #[cfg(unix)]
 mod repl;

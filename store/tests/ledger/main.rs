@@ -19,5 +19,6 @@ mod model;
 mod opening;
 mod plug;
 mod posts;
+mod prices;
 mod replicas;
 mod simulation;
