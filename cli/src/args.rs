@@ -43,6 +43,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Keys,
     },
+    Limits(Box<Limits>),
     Accounts {
         #[command(subcommand)]
         command: Accounts,
@@ -253,6 +254,32 @@ pub struct CreateKey {
     pub budget_month: Option<String>,
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub budget_total: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Args)]
+pub struct Limits {
+    #[arg(value_name = "ID|NAME|LAST4")]
+    pub which: String,
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true)]
+    pub rpm: Option<String>,
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true)]
+    pub tpm: Option<String>,
+    #[arg(long, value_name = "N|none", allow_negative_numbers = true)]
+    pub concurrency: Option<String>,
+    #[arg(long, value_name = "AMOUNT|none", allow_negative_numbers = true)]
+    pub budget_day: Option<String>,
+    #[arg(long, value_name = "AMOUNT|none", allow_negative_numbers = true)]
+    pub budget_month: Option<String>,
+    #[arg(long, value_name = "AMOUNT|none", allow_negative_numbers = true)]
+    pub budget_total: Option<String>,
+    #[arg(long, value_name = "PATTERNS|any", value_delimiter = ',')]
+    pub models: Vec<String>,
+    #[arg(long, value_name = "NETWORKS|any", value_delimiter = ',')]
+    pub networks: Vec<String>,
+    #[arg(long, value_name = "WHEN|never", allow_negative_numbers = true)]
+    pub expires: Option<String>,
     #[command(flatten)]
     pub place: Place,
 }

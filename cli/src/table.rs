@@ -41,6 +41,16 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// Lines of a name and a value; the names with two spaces between them.
+pub fn facts(names: &str, values: &[String]) -> String {
+    let names: Vec<&str> = names.split("  ").collect();
+    assert_eq!(names.len(), values.len(), "a name for each value");
+    let width = names.iter().map(|name| columns(name)).max().unwrap_or(0);
+    let line =
+        |(name, value): (&&str, &String)| format!("{name}{}  {}", " ".repeat(width - columns(name)), plain(value));
+    names.iter().zip(values).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The text with nothing in it that would move a cursor or break a row: callers choose some of it.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()

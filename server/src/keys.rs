@@ -48,6 +48,10 @@ pub enum KeysError {
     NoSuchKey { wanted: String },
     #[error("{count} working keys are named `{wanted}`; use one of their ids: {ids}", ids = ids.join(", "), count = ids.len())]
     Ambiguous { wanted: String, ids: Vec<String> },
+    #[error("the budget {budget} for the {period} is below the {spent} that was spent of it already")]
+    BelowSpent { period: String, budget: Nanos, spent: Nanos },
+    #[error("somebody else changed or revoked the key meanwhile; look at it and try again")]
+    Changed,
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
 }
@@ -65,13 +69,15 @@ pub struct KeyInfo {
     /// The account its requests are charged to.
     pub account_id: Option<String>,
     pub terms: Terms,
+    /// Counts the changes of its terms.
+    pub version: i64,
 }
 
 impl From<KeyRow> for KeyInfo {
     fn from(row: KeyRow) -> Self {
-        let KeyRow { id, name, last_four, created_at, revoked_at, account, terms, .. } = row;
+        let KeyRow { id, name, last_four, created_at, revoked_at, account, terms, version, .. } = row;
         let account_id = account.map(|account| account.id);
-        Self { id, name, last_four, created_at, revoked_at, account_id, terms }
+        Self { id, name, last_four, created_at, revoked_at, account_id, terms, version }
     }
 }
 
@@ -116,6 +122,7 @@ pub async fn create_with(place: impl Into<Place>, new: NewKey) -> Result<(Key, K
         revoked_at: None,
         account,
         terms,
+        version: 1,
     };
     store.key_create(&row).await?;
     store.close().await;
@@ -128,6 +135,52 @@ pub async fn list(place: impl Into<Place>) -> Result<Vec<KeyInfo>, KeysError> {
     let rows = store.key_list().await?;
     store.close().await;
     Ok(rows.into_iter().map(KeyInfo::from).collect())
+}
+
+/// What a key has spent of a budget, since it was given one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// `day`, `month` or `total`.
+    pub period: String,
+    pub budget: Nanos,
+    pub spent: Nanos,
+}
+
+/// What a key has spent of each of its budgets.
+pub async fn spent(place: impl Into<Place>, key: &KeyInfo) -> Result<Vec<Spent>, KeysError> {
+    let (store, _) = open(&place.into()).await?;
+    let spent = spent_of(&store, &key.id, &key.terms).await?;
+    store.close().await;
+    Ok(spent)
+}
+
+async fn spent_of(store: &Store, id: &str, terms: &Terms) -> Result<Vec<Spent>, KeysError> {
+    let mut all = Vec::new();
+    for (name, budget) in terms.budgets(now()) {
+        let spent = Nanos::new(store.key_spent(id, &name).await?);
+        let period = name.split(':').next().unwrap_or_default().to_owned();
+        all.push(Spent { period, budget, spent });
+    }
+    Ok(all)
+}
+
+/// Puts a key that was just read on other terms; servers hold to them from their next request on.
+pub async fn set_terms(place: impl Into<Place>, key: &KeyInfo, terms: Terms) -> Result<KeyInfo, KeysError> {
+    terms.rules()?;
+    let (store, _) = open(&place.into()).await?;
+    let before = spent_of(&store, &key.id, &key.terms).await?;
+    for of in spent_of(&store, &key.id, &terms).await? {
+        let kept = before.iter().any(|old| (&old.period, old.budget) == (&of.period, of.budget));
+        if !kept && of.budget < of.spent {
+            return Err(KeysError::BelowSpent { period: of.period, budget: of.budget, spent: of.spent });
+        }
+    }
+    let done = store.key_set_terms(&key.id, &terms, key.version).await?;
+    store.close().await;
+    match done {
+        true => Ok(KeyInfo { terms, version: key.version + 1, ..key.clone() }),
+        false => Err(KeysError::Changed),
+    }
 }
 
 /// Revokes the working key of this id or name; servers refuse it from their next request on.

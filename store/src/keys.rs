@@ -19,6 +19,8 @@ pub struct KeyRow {
     /// Whose requests they are; `None`: nobody's, they cost nothing.
     pub account: Option<KeyAccount>,
     pub terms: Terms,
+    /// Counts the changes of its terms, from 1.
+    pub version: i64,
 }
 
 /// What a request has to know of a key's account.
@@ -57,6 +59,7 @@ fn row(row: &AnyRow) -> Result<KeyRow, Error> {
         revoked_at: row.try_get(5)?,
         account,
         terms: json::read("keys.rules", row.try_get(6)?)?,
+        version: row.try_get(11)?,
     })
 }
 
@@ -64,8 +67,8 @@ impl Store {
     /// Adds a key.
     pub async fn key_create(&self, key: &KeyRow) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at, account_id, rules)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at, account_id, rules, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&key.id)
         .bind(&key.name)
@@ -75,6 +78,7 @@ impl Store {
         .bind(key.revoked_at)
         .bind(key.account.as_ref().map(|account| account.id.as_str()))
         .bind(json::write(&key.terms))
+        .bind(key.version)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -84,7 +88,7 @@ impl Store {
     pub async fn key_list(&self) -> Result<Vec<KeyRow>, Error> {
         let rows = sqlx::query(
             "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at
+                    quota_stops, suspended_at, keys.version
              FROM keys LEFT JOIN accounts ON accounts.id = account_id
              ORDER BY keys.created_at, keys.id",
         )
@@ -97,7 +101,7 @@ impl Store {
     pub async fn key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyRow>, Error> {
         let found = sqlx::query(
             "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at
+                    quota_stops, suspended_at, keys.version
              FROM keys LEFT JOIN accounts ON accounts.id = account_id
              WHERE keys.hash = $1",
         )
@@ -111,7 +115,7 @@ impl Store {
     pub async fn key_by_id(&self, id: &str) -> Result<Option<KeyRow>, Error> {
         let found = sqlx::query(
             "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at
+                    quota_stops, suspended_at, keys.version
              FROM keys LEFT JOIN accounts ON accounts.id = account_id
              WHERE keys.id = $1",
         )
@@ -119,6 +123,30 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         found.as_ref().map(row).transpose()
+    }
+
+    /// Writes the terms of a working key, if nobody changed them since its `version` was read.
+    pub async fn key_set_terms(&self, id: &str, terms: &Terms, version: i64) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE keys SET rules = $2, version = version + 1
+             WHERE id = $1 AND version = $3 AND revoked_at IS NULL",
+        )
+        .bind(id)
+        .bind(json::write(terms))
+        .bind(version)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// What a key has spent of its budget for a day, a month, or ever: nanos, zero where it never had one.
+    pub async fn key_spent(&self, id: &str, period: &str) -> Result<i64, Error> {
+        let found: Option<(i64,)> = sqlx::query_as("SELECT spent FROM budgets WHERE key_id = $1 AND period = $2")
+            .bind(id)
+            .bind(period)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(found.map_or(0, |(spent,)| spent))
     }
 
     /// Revokes a working key. `false`: no working key has this id.

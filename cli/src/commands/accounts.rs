@@ -182,13 +182,7 @@ async fn show(ui: Ui, accounts: &Accounts, account: &AccountRow, as_json: bool) 
         state(ui.lang, account),
         when::second(account.created_at),
     ];
-    let names = messages::account_facts(ui.lang);
-    let names: Vec<&str> = names.split("  ").collect();
-    let width = names.iter().map(|name| crate::table::columns(name)).max().unwrap_or(0);
-    for (name, fact) in names.iter().zip(facts) {
-        let gap = " ".repeat(width - crate::table::columns(name));
-        ui.answer_line(format!("{name}{gap}  {}", crate::table::plain(&fact)))?;
-    }
+    ui.answer_line(crate::table::facts(&messages::account_facts(ui.lang), &facts))?;
     let mut table = Table::new(&messages::tokens_headings(ui.lang));
     let mut any = false;
     for bucket in buckets.iter().filter(|bucket| bucket.kind != Kind::Balance) {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// More than any machine does in a minute.
-const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
+pub const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
 
 pub async fn run(ui: Ui, settings: &Settings, command: args::Keys) -> Result<(), CliError> {
     match command {
@@ -73,7 +73,7 @@ fn terms(lang: Lang, args: &args::CreateKey) -> Result<Terms, CliError> {
     })
 }
 
-fn record(key: &KeyInfo) -> Value {
+pub fn record(key: &KeyInfo) -> Value {
     json!({
         "id": key.id,
         "name": key.name,
@@ -82,6 +82,7 @@ fn record(key: &KeyInfo) -> Value {
         "revoked_at": key.revoked_at,
         "account": key.account_id,
         "terms": key.terms,
+        "version": key.version,
     })
 }
 
@@ -128,35 +129,49 @@ async fn list(ui: Ui, folder: &Place, as_json: bool) -> Result<(), CliError> {
     ui.answer_line(table)
 }
 
-/// Ends the one working key that is meant. An id is tried first, then a name, then the last four
-/// characters; what fits several is refused.
+/// The name of the account that pays for a key's requests.
+pub async fn account_of(lang: Lang, place: &Place, key: &KeyInfo) -> Result<String, CliError> {
+    let Some(id) = &key.account_id else { return Ok("-".to_owned()) };
+    let accounts = books::open_at(lang, place).await?;
+    let account = books::find(lang, &accounts, id).await?;
+    accounts.close().await;
+    Ok(account.name)
+}
+
+/// Ends the one working key that is meant.
 async fn revoke(ui: Ui, folder: &Place, which: &str) -> Result<(), CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(ui.lang, &error))?;
+    let key = find(ui.lang, &keys, which)?;
+    keys::revoke(folder, &key.id).await.map_err(|error| explain(ui.lang, &error))?;
+    ui.notice(messages::key_revoked(ui.lang, &key.name, &key.last_four));
+    Ok(())
+}
+
+/// The one working key that is meant. An id is tried first, then a name, then the last four characters; what
+/// fits several is refused.
+pub fn find<'a>(lang: Lang, keys: &'a [KeyInfo], which: &str) -> Result<&'a KeyInfo, CliError> {
     let working: Vec<&KeyInfo> = keys.iter().filter(|key| key.revoked_at.is_none()).collect();
-    let by = |same: fn(&KeyInfo, &str) -> bool| working.iter().filter(|key| same(key, which)).collect::<Vec<_>>();
+    let by =
+        |same: fn(&KeyInfo, &str) -> bool| working.iter().filter(|key| same(key, which)).copied().collect::<Vec<_>>();
     let found = [
         by(|key, which| key.id == which),
         by(|key, which| key.name == which),
         by(|key, which| key.last_four == which.trim_start_matches('…')),
     ];
     match found.into_iter().find(|found| !found.is_empty()).unwrap_or_default().as_slice() {
-        [] => Err(CliError::usage(messages::no_such_key(ui.lang, which))),
-        [key] => {
-            keys::revoke(folder, &key.id).await.map_err(|error| explain(ui.lang, &error))?;
-            ui.notice(messages::key_revoked(ui.lang, &key.name, &key.last_four));
-            Ok(())
-        }
+        [] => Err(CliError::usage(messages::no_such_key(lang, which))),
+        [key] => Ok(key),
         several => {
             let ids = several.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(", ");
-            Err(CliError::usage(messages::several_keys(ui.lang, which, &ids)))
+            Err(CliError::usage(messages::several_keys(lang, which, &ids)))
         }
     }
 }
 
-fn explain(lang: Lang, error: &KeysError) -> CliError {
+pub fn explain(lang: Lang, error: &KeysError) -> CliError {
     let message = messages::bad_keys(lang, error);
     match error {
-        KeysError::Name | KeysError::Terms(_) => CliError::usage(message),
+        KeysError::Name | KeysError::Terms(_) | KeysError::BelowSpent { .. } => CliError::usage(message),
         KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
         _ => CliError::failure(message),
     }

@@ -7,6 +7,7 @@ pub mod bill;
 pub mod chat;
 pub mod completions;
 pub mod keys;
+pub mod limits;
 pub mod models;
 pub mod prices;
 pub mod pull;

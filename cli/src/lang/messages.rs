@@ -374,6 +374,17 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
         "{field} needs --account: requests of a key without an account cost nothing",
         "{field} 需要 --account：没有账户的 key 不计费"
     }
+    budget_of_no_account(field: &str) {
+        "{field} is for keys of an account: requests of this key cost nothing",
+        "{field} 只用于属于账户的 key：此 key 的请求不计费"
+    }
+    limits_set(name: &str, last4: &str) { "changed `{name}` (…{last4}); it holds from the next request on", "已修改 `{name}`（…{last4}），从下一个请求起生效" }
+    limits_facts() {
+        "key  id  account  models  networks  expires  requests a minute  tokens a minute  requests at one time  budget of the day  budget of the month  budget in all",
+        "key  id  账户  模型  来源网段  失效时间  每分钟请求数  每分钟 token 数  同时的请求数  今日预算  本月预算  总预算"
+    }
+    not_limited() { "not limited", "不限" }
+    budget_spent(budget: &str, spent: &str) { "{budget}, spent {spent}", "{budget}，已用 {spent}" }
     key_headings() {
         "ID  LAST4  STATE  NAME  ACCOUNT  TERMS",
         "ID  末四位  状态  名称  账户  限制"
@@ -531,6 +542,15 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
             bad_accounts(lang, &AccountsError::NoSuchAccount { wanted: wanted.clone() })
         }
         (_, KeysError::Store(error)) => bad_store(lang, error),
+        (Lang::En, KeysError::BelowSpent { period, budget, spent }) => {
+            let why = format!("{spent} of it is spent already; give at least that, or revoke the key");
+            bad_for(lang, &format!("--budget-{period}"), &budget.to_string(), &why)
+        }
+        (Lang::Zh, KeysError::BelowSpent { period, budget, spent }) => {
+            let why = format!("已经用了 {spent}；请给出不少于此的金额，或吊销 key");
+            bad_for(lang, &format!("--budget-{period}"), &budget.to_string(), &why)
+        }
+        (Lang::Zh, KeysError::Changed) => "key 刚刚被他人修改或吊销；请查看后重试".to_owned(),
         (_, error) => error.to_string(),
     }
 }

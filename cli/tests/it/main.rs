@@ -14,6 +14,7 @@ mod bills;
 mod chat;
 mod cli;
 mod keys;
+mod limits;
 mod prices;
 mod real;
 #[cfg(unix)]

@@ -22,6 +22,7 @@ fn key(seed: u8) -> KeyRow {
         revoked_at: None,
         account: None,
         terms: Terms::default(),
+        version: 1,
     }
 }
 
@@ -44,6 +45,24 @@ async fn a_key_is_found_by_its_hash_until_and_after_it_is_revoked() {
     assert!(!store.key_revoke("id-9", 6000).await.unwrap());
     let revoked = store.key_by_hash(hash(2)).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_at, Some(5000));
+}
+
+#[tokio::test]
+async fn of_two_who_change_the_terms_of_a_key_the_second_does_not_overwrite_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    store.key_create(&key(1)).await.unwrap();
+    let rpm = |n| Terms { requests_per_minute: Some(n), ..Terms::default() };
+    assert!(store.key_set_terms("id-1", &rpm(5), 1).await.unwrap());
+    assert!(!store.key_set_terms("id-1", &rpm(6), 1).await.unwrap(), "it was changed since");
+    assert!(!store.key_set_terms("id-2", &rpm(6), 1).await.unwrap(), "it is not there");
+    let after = KeyRow { terms: rpm(5), version: 2, ..key(1) };
+    assert_eq!(store.key_by_id("id-1").await.unwrap(), Some(after.clone()));
+    assert_eq!(store.key_by_hash(hash(1)).await.unwrap(), Some(after.clone()));
+    assert_eq!(store.key_list().await.unwrap(), [after]);
+    assert!(store.key_set_terms("id-1", &rpm(7), 2).await.unwrap());
+    store.key_revoke("id-1", 5000).await.unwrap();
+    assert!(!store.key_set_terms("id-1", &rpm(8), 3).await.unwrap(), "it is revoked");
 }
 
 #[tokio::test]
