@@ -127,8 +127,11 @@ impl Books {
     /// Keeps the holds of what still runs, lets go of those that nobody keeps, and reads new prices.
     pub(crate) async fn tick(&self) -> Result<(), qwenda_store::Error> {
         let now = self.now();
-        self.store.keep(&self.instance, now + HOLD_SECONDS).await?;
-        self.store.expire(now).await?;
+        // An idle server writes nothing.
+        if self.store.has_open_holds().await? {
+            self.store.keep(&self.instance, now + HOLD_SECONDS).await?;
+            self.store.expire(now).await?;
+        }
         let prices = load(&self.store).await?;
         *self.prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
         Ok(())

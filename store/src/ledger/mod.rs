@@ -195,6 +195,13 @@ impl Store {
         self.changed(Op::Expire { now }).await
     }
 
+    /// Whether any hold is open.
+    pub async fn has_open_holds(&self) -> Result<bool, Error> {
+        let one: Option<(String,)> =
+            sqlx::query_as("SELECT id FROM holds WHERE state = 'pending' LIMIT 1").fetch_optional(&self.pool).await?;
+        Ok(one.is_some())
+    }
+
     /// Gives all open holds of a process more time.
     pub async fn keep(&self, instance: &str, expires_at: i64) -> Result<u64, Error> {
         self.changed(Op::Keep { instance: instance.to_owned(), expires_at }).await
