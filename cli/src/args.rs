@@ -53,6 +53,7 @@ pub enum Command {
     Usage(Usage),
     Bill(Bill),
     Audit(Place),
+    Backup(Backup),
     Prices {
         #[command(subcommand)]
         command: Prices,
@@ -446,6 +447,14 @@ pub struct SetPrice {
     pub cost_input: Option<String>,
     #[arg(long, value_name = "PRICE", allow_negative_numbers = true, requires = "cost_input")]
     pub cost_output: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
     #[command(flatten)]
     pub place: Place,
 }

@@ -83,6 +83,7 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Bill(args) => commands::bill::run(ui, settings, args).await,
         Command::Prices { command } => commands::prices::run(ui, settings, command).await,
         Command::Audit(place) => commands::audit::run(ui, settings, place).await,
+        Command::Backup(args) => commands::backup::run(ui, settings, args).await,
         Command::Models(_) | Command::Completions { .. } => unreachable!("they need no runtime"),
     }
 }

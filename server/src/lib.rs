@@ -5,6 +5,7 @@
 
 pub mod accounts;
 mod app;
+pub mod backup;
 mod books;
 mod clock;
 pub mod config;

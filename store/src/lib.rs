@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audit;
+mod backup;
 mod error;
 mod json;
 pub mod keys;

@@ -399,6 +399,18 @@ const TEXTS: &[Text] = &[
         "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
     ),
     t("audit.json", "As JSON", "输出 JSON"),
+    t(
+        "backup",
+        "Copy keys, accounts and books into a new file, also while a service runs",
+        "将 key、账户与账目备份到新文件，服务运行时也可以",
+    ),
+    t("backup.file", "The new file; one that is there is not overwritten", "新文件；不会覆盖已有的文件"),
+    t(
+        "backup.data_dir",
+        "Folder of keys and state (default: server in QWENDA_HOME)",
+        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
+    ),
+    t("backup.json", "As JSON", "输出 JSON"),
     t("usage", "Show how many requests, tokens and how much money were used", "查看请求数、token 数与费用"),
     t("usage.account", "Of one account, by id or name (default: all)", "只看一个账户（id 或名称；默认全部）"),
     t("usage.key", "Of one key, by id or name (default: all)", "只看一个 key（id 或名称；默认全部）"),

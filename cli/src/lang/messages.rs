@@ -7,6 +7,7 @@ use std::{fmt::Display, io};
 use qwenda_backend::{models::Phase, upstream::config::ConfigError as UpstreamConfigError};
 use qwenda_server::{
     accounts::{AccountsError, Difference, WrongCharge},
+    backup::BackupError,
     config::ConfigError,
     keys::{BadTerm, KeysError, Kind, MoneyError, Nanos},
     prices::{BookError, PriceError, PricesError},
@@ -370,6 +371,10 @@ Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
         "余额 {buckets} 个，流水 {transfers} 笔，请求 {requests} 个，未结冻结 {holds} 笔"
     }
     books_wrong(what: &str) { "the books do not add up: {what}", "账目不符：{what}" }
+    backed_up(secret: &dyn Display) {
+        "keep a copy of {secret}; without it no key of this backup works",
+        "请另外保存 {secret}；没有它，备份里的 key 都无法使用"
+    }
     budget_without_account(field: &str) {
         "{field} needs --account: requests of a key without an account cost nothing",
         "{field} 需要 --account：没有账户的 key 不计费"
@@ -648,6 +653,35 @@ pub fn bad_prices(lang: Lang, error: &PricesError) -> String {
         }
         (Lang::Zh, PricesError::Book(error)) => format!("价格有冲突：{error}"),
         (Lang::Zh, PricesError::Changed) => "此模型的价格刚刚被他人修改；请查看后重试".to_owned(),
+    }
+}
+
+/// Why there is no backup.
+pub fn bad_backup(lang: Lang, error: &BackupError) -> String {
+    match (lang, error) {
+        (lang, BackupError::Folder(error)) => bad_keys(lang, error),
+        (lang, BackupError::Store(error)) => bad_store(lang, error),
+        (lang, BackupError::Write { path, source }) => cannot_write(lang, &path.display().to_string(), source),
+        (Lang::En, BackupError::Name { path }) => {
+            bad_for(lang, "FILE", &path.display().to_string(), "it is no name of a file")
+        }
+        (Lang::Zh, BackupError::Name { path }) => bad_for(lang, "FILE", &path.display().to_string(), "不是文件名"),
+        (Lang::En, BackupError::There { path }) => {
+            bad_for(lang, "FILE", &path.display().to_string(), "it is there already; give another name")
+        }
+        (Lang::Zh, BackupError::There { path }) => {
+            bad_for(lang, "FILE", &path.display().to_string(), "已经存在；请换一个名称")
+        }
+        (Lang::En, BackupError::OnServer) => {
+            "the database is on a server; copy it with PostgreSQL's own `pg_dump`".to_owned()
+        }
+        (Lang::Zh, BackupError::OnServer) => "数据库在服务器上；请用 PostgreSQL 自带的 `pg_dump` 备份".to_owned(),
+        (Lang::En, BackupError::Nothing { path }) => {
+            format!("there is no database {}; --data-dir says which folder is meant", path.display())
+        }
+        (Lang::Zh, BackupError::Nothing { path }) => {
+            format!("没有数据库 {}；请用 --data-dir 指定文件夹", path.display())
+        }
     }
 }
 

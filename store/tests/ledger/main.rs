@@ -12,6 +12,7 @@ mod books;
 mod postgres;
 
 mod audit;
+mod backup;
 mod budgets;
 mod deposits;
 mod holds;
