@@ -19,7 +19,9 @@ def model_for(path):
 
 
 def is_count(value):
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    """Whole numbers may be written as 3e9, too."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None or (number and value >= 1 and value == int(value))
 
 
 def shorten(fields):
