@@ -2,12 +2,12 @@
 
 use qwenda_ledger::{
     account::settle,
-    money::{Currency, MoneyError, Nanos},
+    money::{Currency, Nanos},
     policy::ModelPattern,
 };
 use qwenda_store::{
     Store,
-    ledger::{Deposit, Deposited, Refused},
+    ledger::{Deposit, Deposited, GRAINS, Refused},
 };
 pub use qwenda_store::{
     accounts::{AccountRow, BucketRow},
@@ -48,12 +48,6 @@ pub enum AccountsError {
     Changed,
     #[error("`{value}` is none of minute, hour, day")]
     Grain { value: String },
-}
-
-impl From<MoneyError> for AccountsError {
-    fn from(error: MoneyError) -> Self {
-        Self::Amount { value: String::new(), why: error.to_string() }
-    }
 }
 
 /// Changes to an account. `None` leaves it as it is.
@@ -213,7 +207,7 @@ impl Accounts {
 
     /// Sums of each minute, hour or day.
     pub async fn usage(&self, grain: &str, wanted: &Wanted) -> Result<Vec<RollupRow>, AccountsError> {
-        if !["minute", "hour", "day"].contains(&grain) {
+        if !GRAINS.iter().any(|(name, _)| *name == grain) {
             return Err(AccountsError::Grain { value: grain.to_owned() });
         }
         Ok(self.store.rollups(grain, wanted).await?)

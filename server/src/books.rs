@@ -5,13 +5,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock},
 };
 
 use futures_util::future::BoxFuture;
 use qwenda_ledger::{
     account::{Most, Part, Uncovered, settle},
-    limit::{Denied, Group, Level, Scope, State, Taken, Wait},
+    limit::{Denied, Group, Level, Scope, State, Taken},
     money::{Currency, Nanos},
     price::{Bounds, Mode, PriceBook, PriceEntry, PriceList, Terms as PriceTerms, Usage},
     terms::Terms,
@@ -376,16 +376,19 @@ fn most(entry: &PriceEntry, estimate: Estimate, output_tokens_max: u64) -> Resul
     entry.price.most_of(&bounds).map_err(internal)
 }
 
+/// The published lists, read once: all prices are looked at again every few seconds.
+static PUBLISHED: LazyLock<[PriceList; Currency::ALL.len()]> =
+    LazyLock::new(|| Currency::ALL.map(PriceList::published));
+
 /// All prices: the published lists, and what was made here.
 pub(crate) async fn load(store: &Store) -> Result<Prices, qwenda_store::Error> {
     let made = store.price_list().await?;
     let mut books = Currency::ALL.map(PriceBook::new);
-    for book in &mut books {
+    for (book, list) in books.iter_mut().zip(&*PUBLISHED) {
         let currency = book.currency();
-        let list = PriceList::published(currency);
         let id = list.id().to_owned();
         let terms = PriceTerms { id, account: None, effective_from: 0, effective_until: None };
-        book.add_list(&list, &terms, None)
+        book.add_list(list, &terms, None)
             .map_err(|error| qwenda_store::Error::Row { what: "list of prices", why: error.to_string() })?;
         for entry in made.iter().filter(|entry| entry.currency == currency) {
             book.add(entry.clone())
@@ -417,12 +420,9 @@ fn limited(denied: Denied) -> ApiError {
     match denied {
         Denied::Refused(refused) => {
             let error = ApiError::of(refused.kind.code()).say(format!("Requests rate limit exceeded: {refused}."));
-            match refused.wait {
-                Wait::Ns(_) | Wait::Release => match refused.wait.retry_after_ms() {
-                    Some(ms) => error.retry_after_ms(ms),
-                    None => error.retry_after_ms(1000),
-                },
-                Wait::Never => error,
+            match refused.wait.retry_after_ms() {
+                Some(ms) => error.retry_after_ms(ms),
+                None => error,
             }
         }
         Denied::Borrow { .. } => ApiError::of(Code::Internal).log("nothing is leased here"),

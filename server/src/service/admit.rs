@@ -84,6 +84,12 @@ impl Standing {
 }
 
 impl Ask {
+    /// Whether it matters how many tokens are read: to an account, or to a limit.
+    pub(crate) fn counts(&self, app: &App) -> bool {
+        let Caller { account, terms, .. } = &self.caller;
+        app.books.is_some() && (account.is_some() || terms.tokens_per_minute.is_some())
+    }
+
     /// Admits a request for this model: the key's rules, its limits, and then its account's money.
     pub(crate) async fn admit(
         &self,

@@ -53,7 +53,7 @@ pub(crate) async fn start_as(
     let draft = Draft::new(request.choices(), support::thinks(&request, &named.card), request.logprobs);
     let choices = request.choices();
     let estimate = Estimate {
-        input_tokens: estimate::input(&request, &named.card),
+        input_tokens: estimate::prompt(ask.counts(app), &request, &named.card),
         output_tokens_max: estimate::output(request.tokens_max(), request.choices(), &named.card),
         thinking: support::thinks(&request, &named.card),
         mode: Mode::RealTime,

@@ -53,7 +53,7 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
         false => support::without_effect(&request.rest).filter(|name| name != "best_of").collect(),
     };
     let estimate = Estimate {
-        input_tokens: estimate::input(&request, &named.card),
+        input_tokens: estimate::prompt(ask.counts(app), &request, &named.card),
         output_tokens_max: estimate::output(request.max_tokens, choices, &named.card),
         thinking: false,
         mode: Mode::RealTime,

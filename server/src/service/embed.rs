@@ -39,8 +39,9 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
     running(app)?;
 
     let ignored = without_effect(&request, &named);
+    let instruct_bytes = request.instruct.as_ref().map_or(0, |instruct| instruct.len());
     let estimate = Estimate {
-        input_tokens: estimate::input(&request, &named.card),
+        input_tokens: estimate::texts(ask.counts(app), &request, request.inputs.len(), instruct_bytes),
         output_tokens_max: 0,
         thinking: false,
         mode: Mode::RealTime,

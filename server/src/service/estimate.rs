@@ -1,17 +1,45 @@
 //! What a request may come to, before anything of it was read by a model.
 
+use std::io;
+
 use qwenda_backend::ModelCard;
 use serde::Serialize;
 
 /// Room for what a chat template puts around messages.
 const TEMPLATE_TOKENS: u64 = 256;
 
-/// At most so many tokens are read: no token has less than a byte, and no prompt more than the context.
+/// At most so many tokens of one prompt are read: no token has less than a byte, and no prompt more than the
+/// context. 0 where nobody counts them: a body may be long.
 ///
 /// A request's JSON has every byte of its texts, and of each message more than a template puts around it.
-pub(crate) fn input(request: &impl Serialize, card: &ModelCard) -> u64 {
-    let bytes = serde_json::to_vec(request).map_or(u64::MAX, |json| json.len() as u64);
-    bytes.saturating_add(TEMPLATE_TOKENS).min(context(card))
+pub(crate) fn prompt(counts: bool, request: &impl Serialize, card: &ModelCard) -> u64 {
+    if counts { bytes(request).saturating_add(TEMPLATE_TOKENS).min(context(card)) } else { 0 }
+}
+
+/// At most so many tokens of several texts are read, each for itself and with as many bytes that are repeated
+/// before it. 0 where nobody counts them.
+pub(crate) fn texts(counts: bool, request: &impl Serialize, texts: usize, repeated_bytes: usize) -> u64 {
+    let each = TEMPLATE_TOKENS.saturating_add(repeated_bytes as u64);
+    if counts { bytes(request).saturating_add(each.saturating_mul(texts as u64)) } else { 0 }
+}
+
+/// Bytes of a request's JSON, without writing it anywhere.
+fn bytes(request: &impl Serialize) -> u64 {
+    struct Counter(u64);
+
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.saturating_add(bytes.len() as u64);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, request).map_or(u64::MAX, |()| counter.0)
 }
 
 /// At most so many tokens are written, of all choices together.

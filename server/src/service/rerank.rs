@@ -41,8 +41,10 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
         true => Vec::new(),
         false => support::without_effect(&request.rest).collect(),
     };
+    // Question and instruction are read again with every document.
+    let repeated_bytes = request.query.len() + request.instruct.as_ref().map_or(0, |instruct| instruct.len());
     let estimate = Estimate {
-        input_tokens: estimate::input(&request, &named.card),
+        input_tokens: estimate::texts(ask.counts(app), &request, request.documents.len(), repeated_bytes),
         output_tokens_max: 0,
         thinking: false,
         mode: Mode::RealTime,

@@ -26,7 +26,11 @@ struct Shop {
 impl Shop {
     /// With so much money, in CNY.
     async fn with(balance: &str, terms: Terms) -> Self {
-        let mut service = Service::serving(Scripted::new(&["qwen-plus", "qwen-scripted"]), |_| {}).await;
+        Self::serving(Scripted::new(&["qwen-plus", "qwen-scripted"]), balance, terms).await
+    }
+
+    async fn serving(backend: Scripted, balance: &str, terms: Terms) -> Self {
+        let mut service = Service::serving(backend, |_| {}).await;
         let accounts = Accounts::open(service.dir.path()).await.unwrap();
         let account = accounts.create("shop", Currency::Cny, Nanos::ZERO).await.unwrap();
         let new = NewKey { name: "till".to_owned(), account: Some("shop".to_owned()), terms };
@@ -242,4 +246,21 @@ async fn a_most_ends_the_answer_before_it_costs_more_or_refuses_it() {
     assert_eq!(shop.service.backend.calls().len(), 1);
     shop.balance().await;
     shop.is_in_order().await;
+}
+
+#[tokio::test]
+async fn many_texts_are_held_for_each_by_itself() {
+    let backend = Scripted::new(&["text-embedding-v4", "qwen3-rerank", "qwen-plus"]);
+    let shop = Shop::serving(backend, "0.005", Terms::default()).await;
+    // Ten thousand tokens at 0.5 CNY a million are as much; of one text the model reads 4,096 at most.
+    let texts: Vec<String> = (0..10).map(|_| "x ".repeat(1_000)).collect();
+    for (path, body) in [
+        ("/v1/embeddings", json!({"model": "text-embedding-v4", "input": texts})),
+        ("/v1/rerank", json!({"model": "qwen3-rerank", "query": "x ".repeat(1_000), "documents": vec!["y"; 10]})),
+    ] {
+        let reply = shop.service.post(path, body.to_string()).await;
+        assert_eq!(reply.json()["error"]["code"], "Arrearage", "{path}: {}", reply.shown());
+    }
+    assert!(shop.service.backend.embeds().is_empty() && shop.service.backend.reranks().is_empty());
+    assert_eq!(shop.balance().await, nanos("0.005"));
 }

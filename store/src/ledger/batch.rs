@@ -11,7 +11,7 @@ use crate::Error;
 const ROLLUP_TOKENS_MAX: i64 = 1 << 40;
 
 /// Seconds of the grains of roll-ups, with their names.
-pub(crate) const GRAINS: [(&str, i64); 3] = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
+pub const GRAINS: [(&str, i64); 3] = [("minute", 60), ("hour", 3_600), ("day", 86_400)];
 
 pub(super) struct Batch {
     pub(super) tx: Transaction<'static, Any>,

@@ -12,12 +12,13 @@ mod post;
 mod transfer;
 mod writer;
 
+pub use batch::GRAINS;
 use qwenda_ledger::{
     account::{Most, Part, Settlement, Uncovered},
     money::Nanos,
     price::Usage,
 };
-pub(crate) use {batch::GRAINS, hold::HeldBudget, post::balance_id, writer::Writer};
+pub(crate) use {hold::HeldBudget, post::balance_id, writer::Writer};
 
 use crate::{Error, Store};
 
