@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::{Child, ChildStderr, Command},
 };
 
@@ -236,16 +236,20 @@ fn the_log_says_nothing_of_what_was_said() {
     assert!(!log.contains("4711") && !log.contains("sk-a-key-of-somebody"), "{log}");
 }
 
+/// Behind it stands an upstream that never answers: however fast the machine, the request stays open.
 #[test]
 fn a_second_signal_does_not_wait_for_open_requests() {
     let home = Home::new();
-    let endless = qwenda_testkit::TinyModel { context: 32_768, ..qwenda_testkit::TinyModel::qwen2() };
-    endless.write(&home.tiny()).unwrap();
-    let mut service = serve(&home, &["--no-auth", "--model", "tiny.gguf"]);
-    let body = json!({"model": "tiny", "stream": true, "temperature": 0, "max_tokens": 30000, "messages": [{"role": "user", "content": "hello"}]});
-    let mut open = service.send("POST", "/v1/chat/completions", "", &body.to_string());
-    let mut first = [0];
-    open.read_exact(&mut first).unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!(
+        "[[upstream]]\nname = \"silent\"\nbase_url = \"http://{}/v1\"\nmodels = [\"tiny\"]\n",
+        silent.local_addr().unwrap()
+    );
+    std::fs::write(home.path().join("qwenda.toml"), settings).unwrap();
+    let mut service = serve(&home, &["--no-auth"]);
+    let _open = service.send("POST", "/v1/chat/completions", "", &hello(true).to_string());
+    let (mut asked, _) = silent.accept().unwrap();
+    asked.read_exact(&mut [0]).unwrap();
     service.signal("INT");
     service.says("finishing the open requests");
     service.signal("INT");
