@@ -157,8 +157,7 @@ fn ctrl_c_at_the_prompt_throws_the_line_away_and_nothing_else() {
 fn ctrl_c_stops_an_answer_and_keeps_it_in_the_conversation() {
     let home = Home::new();
     // Long enough that nobody waits for its end, wherever this runs.
-    let endless = TinyModel { context: 32_768, ..TinyModel::qwen2() };
-    endless.write(&home.tiny()).unwrap();
+    std::fs::write(home.tiny(), TinyModel::endless(32_768).bytes()).unwrap();
     let args = ["chat", "--model", "tiny.gguf", "--max-tokens", "30000", "--temperature", "0", "--system", "go on"];
     let mut terminal = Terminal::start(&home, &args);
     terminal.sees("> ");

@@ -246,6 +246,22 @@ impl TinyModel {
         Parts { metadata: self.metadata(vocabulary), tensors }
     }
 
+    /// A chat model of [`Self::qwen2`] whose greedy answers never end by themselves: the logits of all special
+    /// tokens are 0, and of the others some are more.
+    pub fn endless(context: u32) -> Parts {
+        let model = Self { context, output: Some(TensorType::F32), ..Self::qwen2() };
+        let special =
+            vocabulary::vocabulary(&model).tokens.iter().map(|token| token.starts_with("<|")).collect::<Vec<_>>();
+        let mut parts = model.parts();
+        let row = model.hidden as usize * size_of::<f32>();
+        let output = parts.tensors.iter_mut().find(|tensor| tensor.name == "output.weight");
+        let rows = output.into_iter().flat_map(|tensor| tensor.bytes.chunks_exact_mut(row));
+        for (row, _) in rows.zip(special).filter(|(_, special)| *special) {
+            row.fill(0);
+        }
+        parts
+    }
+
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         self.parts().bytes()
