@@ -184,7 +184,7 @@ fn several_models_are_served_under_their_names() {
 #[test]
 fn an_address_that_is_taken_is_said_before_anything_is_loaded() {
     let home = Home::new();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     home.run(&["serve", "--listen", &address, "--model", "gpt-9"]).fails(1, &["cannot listen on", &address]);
 }
