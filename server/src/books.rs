@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use qwenda_ledger::{
-    account::{Most, Part, Uncovered, settle},
+    account::{Kind, Most, Part, Uncovered, settle},
     limit::{Denied, Group, Level, Scope, State, Taken},
     money::{Currency, Nanos},
     price::{Bounds, Mode, PriceBook, PriceEntry, PriceList, Terms as PriceTerms, Usage},
@@ -349,7 +349,10 @@ async fn top_up(books: &Books, id: &str, hold: Option<OpenHold>) -> Result<Cover
         return Ok(Covered { output_tokens, parts: None });
     }
     let now = books.now();
-    let parts = books.store.top_up(id, more, now + HOLD_SECONDS, now).await.map_err(internal)?.map_err(refusal)?;
+    let held = hold.parts.iter().filter(|part| part.kind == Kind::Balance).map(|part| Nanos::new(part.amount));
+    let money =
+        held.fold(Some(more), |sum, held| sum?.checked_add(held)).ok_or_else(|| internal("a hold overflows"))?;
+    let parts = books.store.top_up(id, money, now + HOLD_SECONDS, now).await.map_err(internal)?.map_err(refusal)?;
     Ok(Covered { output_tokens, parts: Some(parts) })
 }
 
@@ -412,6 +415,7 @@ fn refusal(refused: Refused) -> ApiError {
         Refused::Account => ApiError::of(Code::Arrearage).log("the account is suspended"),
         Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota)
             .say(format!("The key's budget ({period}) has {left} left; this request may cost up to {wanted}.")),
+        Refused::Reused => ApiError::of(Code::Internal).log("a request deposits nothing"),
         Refused::NotOpen => ApiError::of(Code::Internal).log("the hold is not open"),
     }
 }

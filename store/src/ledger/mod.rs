@@ -1,23 +1,26 @@
 //! Holds and posts, and where money and tokens are.
 //!
 //! One task writes for everybody: what waits is written in one transaction (`writer.rs`), and each is
-//! answered when that is durable. Writers of several processes take turns at one row, so what one reads
-//! there nobody else changes; the guard is in the write all the same.
+//! answered when that is durable. What all of it is about is read at once (`batch.rs`), changed in memory by
+//! the rules (`state.rs`, `hold.rs`, `post.rs`, `transfer.rs`) and written at once. Writers of several processes
+//! take turns at one row, so what one reads there nobody else changes; the guard is in the write all the same.
 //!
 //! Everything is found again by an id that its caller makes, so it may be asked for twice and happens once.
 
 mod batch;
 mod hold;
 mod post;
+mod rows;
+mod state;
 mod transfer;
 mod writer;
 
-pub use batch::GRAINS;
 use qwenda_ledger::{
     account::{Most, Part, Settlement, Uncovered},
     money::Nanos,
     price::Usage,
 };
+pub use state::GRAINS;
 pub(crate) use {hold::HeldBudget, post::balance_id, writer::Writer};
 
 use crate::{Error, Store};
@@ -63,6 +66,8 @@ pub enum Refused {
     Budget { period: String, wanted: Nanos, left: Nanos },
     /// The hold it belongs to is not open any more.
     NotOpen,
+    /// The id belongs to another deposit.
+    Reused,
 }
 
 /// One request as it is kept.
@@ -125,7 +130,8 @@ pub enum Deposited {
 #[derive(Debug, Clone)]
 pub(crate) struct TopUp {
     id: String,
-    more: Nanos,
+    /// All of the money that is to be held.
+    money: Nanos,
     expires_at: i64,
     now: i64,
 }
@@ -140,6 +146,13 @@ pub(crate) enum Op {
     Expire { now: i64 },
     Keep { instance: String, expires_at: i64 },
     Deposit(Deposit),
+}
+
+impl Op {
+    /// Whether it is about all holds of some kind, not one that it names.
+    fn is_about_all(&self) -> bool {
+        matches!(self, Self::Expire { .. } | Self::Keep { .. })
+    }
 }
 
 /// What came of it.
@@ -163,16 +176,17 @@ impl Store {
         })
     }
 
-    /// Holds more money for a request that goes on, or says why not; the parts then are all.
+    /// Holds so much money in all for a request that goes on, or says why not; the parts then are all. Where as
+    /// much is held already, nothing changes.
     pub async fn top_up(
         &self,
         id: &str,
-        more: Nanos,
+        money: Nanos,
         expires_at: i64,
         now: i64,
     ) -> Result<Result<Vec<Part>, Refused>, Error> {
-        not_negative("a top-up", more.get())?;
-        let top_up = TopUp { id: id.to_owned(), more, expires_at, now };
+        not_negative("a top-up", money.get())?;
+        let top_up = TopUp { id: id.to_owned(), money, expires_at, now };
         Ok(match self.write(Op::TopUp(top_up)).await? {
             Done::Held(parts) => Ok(parts),
             Done::Refused(refused) => Err(refused),
@@ -191,9 +205,16 @@ impl Store {
         Ok(self.changed(Op::Void { id: id.to_owned(), now }).await? == 1)
     }
 
-    /// Lets go of all holds whose time is over, and says how many those were.
+    /// Lets go of all holds whose time is over, a few at a time, and says how many those were.
     pub async fn expire(&self, now: i64) -> Result<u64, Error> {
-        self.changed(Op::Expire { now }).await
+        let mut all = 0;
+        loop {
+            let some = self.changed(Op::Expire { now }).await?;
+            all += some;
+            if some < batch::EXPIRED_MAX as u64 {
+                return Ok(all);
+            }
+        }
     }
 
     /// Whether any hold is open.

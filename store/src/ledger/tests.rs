@@ -8,16 +8,16 @@ use crate::accounts::AccountRow;
 
 /// Writes operations, and what they come to when the end of that transaction is not known and they are tried again.
 async fn twice(store: &Store, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
-    let mut batch = Batch::begin(&store.pool).await.unwrap();
+    let mut batch = Batch::begin(&store.pool, ops).await.unwrap();
     let mut first = Vec::new();
     for op in ops {
-        first.push(batch.apply(op, None).await.unwrap());
+        first.push(batch.apply(op, None).unwrap());
     }
     batch.commit().await.unwrap();
     let mut again = Vec::new();
     for (op, before) in ops.iter().zip(&first) {
-        let mut batch = Batch::begin(&store.pool).await.unwrap();
-        again.push(batch.apply(op, Some(before)).await.unwrap());
+        let mut batch = Batch::begin(&store.pool, std::slice::from_ref(op)).await.unwrap();
+        again.push(batch.apply(op, Some(before)).unwrap());
         batch.commit().await.unwrap();
     }
     (first, again)
@@ -53,16 +53,16 @@ async fn what_was_committed_after_all_is_not_done_again_and_says_the_same() {
     };
     let what = Deposited::Money(Nanos::new(100));
     let deposit = Deposit { id: "d".to_owned(), account_id: id, what, note: String::new(), now: 0 };
-    let more = |more| Op::TopUp(TopUp { id: "r1".to_owned(), more: Nanos::new(more), expires_at: 20, now: 0 });
+    let money = |all| Op::TopUp(TopUp { id: "r1".to_owned(), money: Nanos::new(all), expires_at: 20, now: 0 });
     let ops = [
         Op::Deposit(deposit),
         Op::Hold(HoldAsk { id: "r0".to_owned(), budgets: Vec::new(), ..ask.clone() }),
         Op::Void { id: "r0".to_owned(), now: 0 },
         Op::Hold(ask),
-        more(15),
-        more(20),
+        money(25),
+        money(45),
         // The budget is used up: refused then, and refused again.
-        more(1),
+        money(46),
     ];
     let (first, again) = twice(&store, &ops).await;
     assert!(matches!(&first[6], Done::Refused(Refused::Budget { .. })), "{:?}", first[6]);

@@ -1,121 +1,66 @@
-//! Lines of the journal, and what comes in.
+//! What comes in, and goes back.
 
 use qwenda_ledger::{account::Uncovered, money::Nanos};
 
 use super::{
     Deposit, Deposited, Done, Refused,
-    batch::{Batch, room},
     post::balance_id,
+    state::{Made, Place, State, Transfer},
 };
 use crate::Error;
 
-/// A line of the journal: `amount` goes from one bucket to another.
-pub(super) struct Transfer<'a> {
-    pub(super) id: String,
-    pub(super) kind: &'static str,
-    pub(super) debit: String,
-    pub(super) credit: String,
-    pub(super) amount: i64,
-    pub(super) request_id: Option<&'a str>,
-    pub(super) note: &'a str,
-    pub(super) at: i64,
-}
-
-impl Batch {
-    pub(super) async fn record(&mut self, transfer: Transfer<'_>) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO transfers (id, at, kind, debit, credit, amount, request_id, note)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(&transfer.id)
-        .bind(transfer.at)
-        .bind(transfer.kind)
-        .bind(&transfer.debit)
-        .bind(&transfer.credit)
-        .bind(transfer.amount)
-        .bind(transfer.request_id)
-        .bind(transfer.note)
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
-    }
-
-    pub(super) async fn deposit(&mut self, deposit: &Deposit) -> Result<Done, Error> {
-        let known: Option<(String,)> = sqlx::query_as("SELECT id FROM transfers WHERE id = $1")
-            .bind(&deposit.id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        if known.is_some() {
-            return Ok(Done::Changed(0));
-        }
-        let account: Option<(i64,)> = sqlx::query_as("SELECT version FROM accounts WHERE id = $1")
-            .bind(&deposit.account_id)
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        if account.is_none() {
+impl<'a> State<'a> {
+    pub(super) fn deposit(&mut self, deposit: &'a Deposit) -> Result<Done, Error> {
+        let Some(account) = self.accounts.get(&deposit.account_id) else {
             return Ok(Done::Refused(Refused::Account));
-        }
+        };
         let (kind, ours, theirs, amount) = match &deposit.what {
             Deposited::Money(amount) => {
-                let paid = format!("paid:{}", self.currency(&deposit.account_id).await?);
                 let kind = if amount.is_negative() { "refund" } else { "top-up" };
-                (kind, paid, balance_id(&deposit.account_id), amount.get())
+                (kind, format!("paid:{}", account.currency), balance_id(&deposit.account_id), amount.get())
             }
-            Deposited::Tokens { free, tokens, models, expires_at } => {
-                let bucket = format!("tokens:{}", deposit.id);
+            Deposited::Tokens { free, tokens, .. } => {
                 let kind = if *free { "quota" } else { "pack" };
-                sqlx::query(
-                    "INSERT INTO buckets (id, account_id, kind, unit, models, posted, pending, expires_at, created_at)
-                     VALUES ($1, $2, $3, 'tokens', $4, 0, 0, $5, $6)",
-                )
-                .bind(&bucket)
-                .bind(&deposit.account_id)
-                .bind(kind)
-                .bind(models)
-                .bind(expires_at)
-                .bind(deposit.now)
-                .execute(&mut *self.tx)
-                .await?;
-                (kind, "given:tokens".to_owned(), bucket, *tokens)
+                (kind, "given:tokens".to_owned(), format!("tokens:{}", deposit.id), *tokens)
             }
         };
         let back = amount.checked_neg().ok_or(Error::Overflow)?;
-        let (least, most) = room(amount);
-        let done = sqlx::query(
-            "UPDATE buckets SET posted = posted + $2
-             WHERE id = $1 AND posted BETWEEN $3 AND $4 AND ($2 > 0 OR posted - pending >= $5)",
-        )
-        .bind(&theirs)
-        .bind(amount)
-        .bind(least)
-        .bind(most)
-        .bind(back)
-        .execute(&mut *self.tx)
-        .await?;
-        if done.rows_affected() == 0 && amount > 0 {
-            return Err(Error::Overflow);
+        let (debit, credit) = if amount > 0 { (&ours, &theirs) } else { (&theirs, &ours) };
+        let made = Made { kind: kind.to_owned(), debit: debit.clone(), credit: credit.clone(), amount: amount.abs() };
+        if let Some(before) = self.made.get(&deposit.id) {
+            return Ok(if *before == made { Done::Changed(0) } else { Done::Refused(Refused::Reused) });
         }
-        if done.rows_affected() == 0 {
-            let (free,): (i64,) = sqlx::query_as("SELECT posted - pending FROM buckets WHERE id = $1")
-                .bind(&theirs)
-                .fetch_one(&mut *self.tx)
-                .await?;
-            let (wanted, spendable) = (Nanos::new(back), Nanos::new(free.max(0)));
-            return Ok(Done::Refused(Refused::Uncovered(Uncovered::Money { wanted, spendable })));
+        if let Deposited::Tokens { models, expires_at, .. } = &deposit.what {
+            let place = Place {
+                account_id: Some(deposit.account_id.clone()),
+                kind: kind.to_owned(),
+                models: models.clone(),
+                expires_at: *expires_at,
+                was: Default::default(),
+                now: Default::default(),
+                new: Some(deposit),
+            };
+            self.buckets.insert(theirs.clone(), place);
+        } else if amount < 0 {
+            let free = self.buckets.get(&theirs).map_or(0, |place| place.now.posted.saturating_sub(place.now.pending));
+            if free < back {
+                let (wanted, spendable) = (Nanos::new(back), Nanos::new(free.max(0)));
+                return Ok(Done::Refused(Refused::Uncovered(Uncovered::Money { wanted, spendable })));
+            }
         }
-        self.ours(ours.clone(), back)?;
-        let (debit, credit) = if amount > 0 { (ours, theirs) } else { (theirs, ours) };
-        self.record(Transfer {
+        self.change(&theirs, amount, 0)?;
+        self.change(&ours, back, 0)?;
+        self.transfers.push(Transfer {
             id: deposit.id.clone(),
             kind,
-            debit,
-            credit,
-            amount: amount.abs(),
+            debit: made.debit.clone(),
+            credit: made.credit.clone(),
+            amount: made.amount,
             request_id: None,
             note: &deposit.note,
             at: deposit.now,
-        })
-        .await?;
+        });
+        self.made.insert(deposit.id.clone(), made);
         Ok(Done::Changed(1))
     }
 }

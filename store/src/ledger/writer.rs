@@ -38,13 +38,17 @@ async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<(Op, Answer)>) {
     let mut these = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut these, BATCH_MAX).await > 0 {
         let (ops, answers): (Vec<Op>, Vec<Answer>) = these.drain(..).unzip();
-        let results = match together(&pool, &ops, None).await {
-            Ok(done) => done.into_iter().map(Ok).collect(),
-            Err(failed) => one_by_one(&pool, &ops, failed).await,
-        };
-        for (answer, result) in answers.into_iter().zip(results) {
-            // Who no longer waits has left; what was written stays.
-            let _ = answer.send(result);
+        let mut answers = answers.into_iter();
+        // What is about all holds at once is written by itself, in its turn.
+        for ops in ops.chunk_by(|op, next| !op.is_about_all() && !next.is_about_all()) {
+            let results = match together(&pool, ops, None).await {
+                Ok(done) => done.into_iter().map(Ok).collect(),
+                Err(failed) => one_by_one(&pool, ops, failed).await,
+            };
+            for (result, answer) in results.into_iter().zip(&mut answers) {
+                // Who no longer waits has left; what was written stays.
+                let _ = answer.send(result);
+            }
         }
     }
 }
@@ -61,10 +65,10 @@ enum Failed {
 
 /// `before` is what the operations came to in a transaction of which is not known whether it was written.
 async fn together(pool: &AnyPool, ops: &[Op], before: Option<&[Done]>) -> Result<Vec<Done>, Failed> {
-    let mut batch = Batch::begin(pool).await.map_err(Failed::Begin)?;
+    let mut batch = Batch::begin(pool, ops).await.map_err(Failed::Begin)?;
     let mut done = Vec::with_capacity(ops.len());
     for (i, op) in ops.iter().enumerate() {
-        done.push(batch.apply(op, before.map(|before| &before[i])).await.map_err(Failed::Op)?);
+        done.push(batch.apply(op, before.map(|before| &before[i])).map_err(Failed::Op)?);
     }
     match batch.commit().await {
         Ok(()) => Ok(done),

@@ -56,11 +56,11 @@ async fn a_top_up_counts_in_the_same_budgets(database: &Database) {
     let store = funded(database, 1000).await;
     let ask = limited("r1", 30);
     hold(&store, &ask).await;
-    let top_up = async |more| said(store.top_up("r1", Nanos::new(more), NOW + 700, NOW).await.unwrap());
-    assert_eq!(top_up(21).await, format!("{DAY}: wanted 21, left 20"));
+    let top_up = async |all| said(store.top_up("r1", Nanos::new(all), NOW + 700, NOW).await.unwrap());
+    assert_eq!(top_up(51).await, format!("{DAY}: wanted 21, left 20"));
     assert_eq!(spent(database).await, [(0, 30); 3]);
     assert_eq!(has(&store).await, "balance 1000-30");
-    assert_eq!(top_up(20).await, "balance 50");
+    assert_eq!(top_up(50).await, "balance 50");
     assert_eq!(spent(database).await, [(0, 50); 3]);
     let parts = store.hold(ask.clone()).await.unwrap().unwrap();
     assert!(store.post(used(&ask, &parts, 45)).await.unwrap());

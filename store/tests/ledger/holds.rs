@@ -129,10 +129,11 @@ async fn a_top_up_grows_the_hold_or_is_refused(database: &Database) {
     let store = funded(database, 100).await;
     store.deposit(tokens("q", true, 10, None)).await.unwrap().unwrap();
     hold(&store, &ask("r1", 10, 10)).await;
-    let top_up = async |id: &str, more| said(store.top_up(id, Nanos::new(more), NOW + 700, NOW).await.unwrap());
+    let top_up = async |id: &str, all| said(store.top_up(id, Nanos::new(all), NOW + 700, NOW).await.unwrap());
     assert_eq!(top_up("r1", 40).await, "q 10, balance 40");
-    assert_eq!(top_up("r1", 50).await, "q 10, balance 90");
-    assert!(top_up("r1", 11).await.ends_with("can spend 0.00000001"));
+    assert_eq!(top_up("r1", 90).await, "q 10, balance 90");
+    assert_eq!(top_up("r1", 90).await, "q 10, balance 90", "asked twice, taken once");
+    assert!(top_up("r1", 101).await.ends_with("can spend 0.00000001"));
     assert_eq!(top_up("r1", 0).await, "q 10, balance 90");
     assert_eq!(has(&store).await, "q 10-10, balance 100-90");
     assert_eq!(store.expire(NOW + HOLD_SECONDS).await.unwrap(), 0, "it has more time");
@@ -149,7 +150,7 @@ async fn a_suspended_account_is_refused(database: &Database) {
     let suspended = AccountRow { suspended_at: Some(NOW), ..account("a") };
     assert!(store.account_update(&suspended).await.unwrap());
     assert_eq!(hold(&store, &ask("r2", 0, 10)).await, "Account");
-    assert_eq!(said(store.top_up("r1", Nanos::new(1), NOW + 700, NOW).await.unwrap()), "Account");
+    assert_eq!(said(store.top_up("r1", Nanos::new(11), NOW + 700, NOW).await.unwrap()), "Account");
     assert!(store.post(used(&first, &parts, 9)).await.unwrap(), "what was begun is paid");
     assert_eq!(store.deposit(money("more", 5)).await.unwrap(), Ok(true), "it may still pay");
     assert_eq!(has(&store).await, "balance 96");

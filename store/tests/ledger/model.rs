@@ -13,7 +13,7 @@ use crate::books::said;
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     Hold(HoldAsk),
-    TopUp { id: String, more: i64, expires_at: i64, now: i64 },
+    TopUp { id: String, money: i64, expires_at: i64, now: i64 },
     Post(Post),
     Void { id: String, now: i64 },
     Expire { now: i64 },
@@ -71,7 +71,7 @@ impl Model {
     pub(crate) fn apply(&mut self, step: &Step) -> String {
         match step {
             Step::Hold(ask) => said(self.hold(ask)),
-            Step::TopUp { id, more, expires_at, now } => said(self.top_up(id, *more, *expires_at, *now)),
+            Step::TopUp { id, money, expires_at, now } => said(self.top_up(id, *money, *expires_at, *now)),
             Step::Post(post) => self.post(post).to_string(),
             Step::Void { id, .. } => self.let_go(id, State::Voided).to_string(),
             Step::Expire { now } => {
@@ -136,11 +136,15 @@ impl Model {
         Ok(parts)
     }
 
-    fn top_up(&mut self, id: &str, more: i64, expires_at: i64, now: i64) -> Result<Vec<Part>, Refused> {
+    fn top_up(&mut self, id: &str, all: i64, expires_at: i64, now: i64) -> Result<Vec<Part>, Refused> {
         let Some(hold) = self.holds.get(id).filter(|hold| hold.state == State::Open).cloned() else {
             return Err(Refused::NotOpen);
         };
         let (account, key) = (&hold.ask.account_id, &hold.ask.key_id);
+        let more = all - money(&hold.parts);
+        if more <= 0 {
+            return Ok(hold.parts);
+        }
         let balance: Vec<Bucket> = self.free(account).into_iter().filter(|b| b.kind == Kind::Balance).collect();
         let most = Most { tokens: 0, money: Nanos::new(more), money_allowed: true };
         let new = cover(&balance, Nanos::new(self.credit[account]), most, now).map_err(Refused::Uncovered)?;

@@ -156,7 +156,9 @@ async fn take(store: &Store, step: &Step) -> String {
 async fn try_take(store: &Store, step: &Step) -> Result<String, Error> {
     Ok(match step.clone() {
         Step::Hold(ask) => said(store.hold(ask).await?),
-        Step::TopUp { id, more, expires_at, now } => said(store.top_up(&id, Nanos::new(more), expires_at, now).await?),
+        Step::TopUp { id, money, expires_at, now } => {
+            said(store.top_up(&id, Nanos::new(money), expires_at, now).await?)
+        }
         Step::Post(post) => store.post(post).await?.to_string(),
         Step::Void { id, now } => store.void(&id, now).await?.to_string(),
         Step::Expire { now } => store.expire(now).await?.to_string(),
@@ -202,9 +204,9 @@ impl Life {
         match self.random.below(100) {
             0..30 => Step::Hold(self.ask(&id, account)),
             30..36 => {
-                let more = self.random.below(80);
+                let money = self.random.below(120);
                 let id = self.some_hold();
-                Step::TopUp { id, more, expires_at: self.now + 600, now: self.now }
+                Step::TopUp { id, money, expires_at: self.now + 600, now: self.now }
             }
             36..60 => self.post(),
             60..66 => Step::Void { id: self.some_hold(), now: self.now },
@@ -225,11 +227,8 @@ impl Life {
             }
             _ => match self.done.len() {
                 0 => Step::Expire { now: self.now },
-                // Somebody asks again for what was done long ago, or just now. Top-ups have no id.
-                len => match self.done[self.random.below(len as i64) as usize].clone() {
-                    Step::TopUp { id, .. } => Step::Void { id, now: self.now },
-                    old => old,
-                },
+                // Somebody asks again for what was done long ago, or just now.
+                len => self.done[self.random.below(len as i64) as usize].clone(),
             },
         }
     }
