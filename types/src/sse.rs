@@ -2,7 +2,7 @@
 //!
 //! The decoder follows the event-stream format of the HTML standard: lines end in LF, CRLF or CR,
 //! one byte-order mark may stand first, a field may be cut anywhere between two pushes, comments are
-//! skipped. Unlike a browser it hands out the last event even when the blank line after it is
+//! skipped unless they are asked for. Unlike a browser it hands out the last event even when the blank line after it is
 //! missing ([`Decoder::finish`]): several services end their streams so.
 
 /// The data of the event that ends an OpenAI-compatible stream.
@@ -79,6 +79,8 @@ pub struct Event {
     pub id: Option<String>,
     /// The status of the native dialect, where the sender gave one.
     pub status: Option<u16>,
+    /// The comment that this is instead of an event; only where comments are asked for.
+    pub comment: Option<String>,
 }
 
 /// The sender sent more than a reader can be asked to keep.
@@ -109,6 +111,7 @@ pub struct Decoder {
     after_cr: bool,
     first_line: bool,
     failed: bool,
+    comments: bool,
 }
 
 impl Default for Decoder {
@@ -129,7 +132,22 @@ impl Decoder {
             after_cr: false,
             first_line: true,
             failed: false,
+            comments: false,
         }
+    }
+
+    /// Hands out comments too, in their order among the events; one within an event comes before it.
+    ///
+    /// # Example
+    /// ```
+    /// use qwenda_types::sse::Decoder;
+    /// let mut decoder = Decoder::default().with_comments();
+    /// assert_eq!(decoder.push(b": keep-alive\n").unwrap()[0].comment.as_deref(), Some("keep-alive"));
+    /// ```
+    #[must_use]
+    pub fn with_comments(mut self) -> Self {
+        self.comments = true;
+        self
     }
 
     /// Takes more bytes and returns the events they complete.
@@ -166,6 +184,7 @@ impl Decoder {
             return None;
         }
         if !self.line.is_empty() {
+            // A comment that ends so may have been cut: it is none.
             self.end_line();
         }
         self.dispatch()
@@ -192,7 +211,9 @@ impl Decoder {
                 if let Some(status) = line.strip_prefix(b":HTTP_STATUS/") {
                     self.take_status(status);
                 }
-                return None;
+                let text = line[1..].strip_prefix(b" ").unwrap_or(&line[1..]);
+                let comment = self.comments.then(|| String::from_utf8_lossy(text).into_owned())?;
+                return Some(Event { comment: Some(comment), ..Event::default() });
             }
             Some(colon) => {
                 let value = &line[colon + 1..];
@@ -302,6 +323,7 @@ mod tests {
             id: Some(id.to_owned()),
             status: Some(status),
             data: "{}".to_owned(),
+            comment: None,
         };
         assert_eq!(events, [event("result", "1", 200), event("error", "2", 429)]);
     }
@@ -325,6 +347,26 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(decoder.push(b": comment\n\ndata: a\n\n").unwrap().len(), 1);
         }
+    }
+
+    #[test]
+    fn comments_are_handed_out_in_their_order_to_who_asks() {
+        let text = "data: a\n\n: two words\n\n:HTTP_STATUS/429\ndata: b\n:\n\n";
+        let mut decoder = Decoder::default().with_comments();
+        let got: Vec<String> =
+            decoder.push(text.as_bytes()).unwrap().into_iter().map(|e| e.comment.unwrap_or(e.data)).collect();
+        assert_eq!(got, ["a", "two words", "HTTP_STATUS/429", "", "b"]);
+        assert!(Decoder::default().push(b": a\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_large_event_in_small_pieces_is_one_event() {
+        let text = "x".repeat(8 << 20);
+        let sent = data(&text);
+        let mut decoder = Decoder::default();
+        let events: Vec<Event> = sent.as_bytes().chunks(1024).flat_map(|piece| decoder.push(piece).unwrap()).collect();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].data.len(), text.len());
     }
 
     #[test]

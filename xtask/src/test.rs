@@ -18,6 +18,7 @@ pub(crate) fn all() -> Result<(), String> {
 
 /// One crate, by folder: the quick loop.
 pub(crate) fn one(folder: &str) -> Result<(), String> {
-    let package = format!("qwenda-{folder}");
+    // The SDK is called what its users call it.
+    let package = if folder == "client" { "qwenda".to_owned() } else { format!("qwenda-{folder}") };
     run::cargo(&["test", "--package", &package])
 }

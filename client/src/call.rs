@@ -1,0 +1,175 @@
+//! One call: a request that may be sent several times, and what became of each time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    Attempt, Error, Result, Timeouts,
+    client::Inner,
+    error::{Kind, Limit, refusal},
+    retry::{Failed, Retry},
+    stream::{Reading, Retrying, deadline, read_body},
+    transport::{Request, Response, within},
+};
+
+/// How much of a refusal is read.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+pub(crate) struct Call {
+    client: Arc<Inner>,
+    request: Request,
+    pub(crate) limits: Timeouts,
+    retry: Retry,
+    /// The same request is carried out once however often it is sent.
+    replays: bool,
+    pub(crate) reading: Reading,
+    began: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) attempts: Vec<Attempt>,
+    /// What is still to be told.
+    pub(crate) notices: Vec<Retrying>,
+    /// To be waited before the request is sent.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// What a call may differ in from the client's settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Terms {
+    pub(crate) limits: Option<Timeouts>,
+    pub(crate) retry: Option<Retry>,
+    /// It only reads: sending it twice does no harm.
+    pub(crate) reads: bool,
+}
+
+impl Call {
+    pub(crate) fn new(client: &Arc<Inner>, request: Request, reading: Reading, terms: &Terms) -> Self {
+        let limits = terms.limits.unwrap_or(client.limits);
+        Self {
+            replays: client.service.replays || terms.reads,
+            client: Arc::clone(client),
+            request,
+            limits,
+            retry: terms.retry.unwrap_or(client.retry),
+            reading,
+            began: Instant::now(),
+            deadline: deadline(limits.total),
+            attempts: Vec::new(),
+            notices: Vec::new(),
+            pause: None,
+        }
+    }
+
+    /// Whether the service makes an answer once, and keeps it to be picked up.
+    pub(crate) fn replays(&self) -> bool {
+        self.client.service.replays
+    }
+
+    /// Sends the request until an answer of success begins, or nothing is left to try.
+    pub(crate) async fn send(&mut self) -> Result<Response> {
+        loop {
+            if let Some(pause) = self.pause.take() {
+                tokio::time::sleep(pause).await;
+            }
+            match self.send_once().await {
+                Ok(response) => return Ok(response),
+                Err(error) => self.pause = Some(self.decide(error, false)?),
+            }
+        }
+    }
+
+    /// The whole body of an answer that is no stream.
+    pub(crate) async fn whole(mut self) -> Result<(Response, Vec<u8>, Vec<Attempt>)> {
+        loop {
+            let mut response = self.send().await?;
+            let body = std::mem::replace(&mut response.body, crate::transport::Body::whole(Vec::new()));
+            let read = read_body(body, self.reading.answer_bytes_max, self.limits.idle);
+            match self.in_time(read).await {
+                Ok(bytes) => {
+                    self.succeeded();
+                    return Ok((response, bytes, self.attempts));
+                }
+                Err(error) => self.pause = Some(self.decide(error, false)?),
+            }
+        }
+    }
+
+    /// The pause before the next attempt, or the error if this was the last.
+    pub(crate) fn decide(&mut self, error: Error, resumed: bool) -> Result<Duration> {
+        let facts = error.facts();
+        let attempts = self.attempts.len() as u32 + 1;
+        let failed = Failed {
+            kind: facts.kind,
+            replay: facts.replay,
+            asked: facts.retry_after,
+            attempts,
+            elapsed: self.began.elapsed(),
+            replays: self.replays,
+        };
+        // Without a random number all pauses are the shortest, which is no reason to fail.
+        let pause = self.retry.pause(&failed, getrandom::u64().unwrap_or(0)).filter(|_| !facts.hopeless);
+        let in_time = |pause: &Duration| self.deadline.is_none_or(|deadline| Instant::now() + *pause < deadline);
+        let Some(pause) = pause.filter(in_time).filter(|_| self.client.allowance.spend()) else {
+            return Err(self.gave_up(error));
+        };
+        let (kind, status) = (facts.kind, facts.status);
+        tracing::debug!(attempt = attempts, kind = ?kind, status, pause_ms = pause.as_millis() as u64, "sending again");
+        self.attempts.push(Attempt { kind, status, pause });
+        self.notices.push(Retrying { attempt: attempts, kind, pause, resumed });
+        Ok(pause)
+    }
+
+    /// The error with all attempts.
+    pub(crate) fn gave_up(&mut self, error: Error) -> Error {
+        let (kind, status) = (error.kind(), error.status());
+        self.attempts.push(Attempt { kind, status, pause: Duration::ZERO });
+        let attempts = self.attempts.clone();
+        error.with(|facts| facts.attempts = attempts)
+    }
+
+    pub(crate) fn succeeded(&self) {
+        self.client.allowance.earn();
+    }
+
+    /// Asks for what follows the event of this id.
+    pub(crate) fn resume_after(&mut self, id: Option<String>) {
+        if let Some(id) = id {
+            self.request.set_header("last-event-id", id);
+        }
+    }
+
+    async fn send_once(&self) -> Result<Response> {
+        let sending = self.client.transport.send(self.request.clone());
+        let first_byte = async {
+            match within(self.limits.first_byte, sending).await {
+                None => Err(Error::of(Kind::Timeout(Limit::FirstByte))),
+                Some(sent) => sent.map_err(Error::transport),
+            }
+        };
+        let mut response = self.in_time(first_byte).await?;
+        if (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        let body = std::mem::replace(&mut response.body, crate::transport::Body::whole(Vec::new()));
+        let read = self.in_time(read_body(body, REFUSAL_BYTES_MAX, self.limits.idle)).await;
+        // A refusal that is cut or too long is one all the same.
+        let body = read.unwrap_or_default();
+        let error = refusal(&response, &body, self.request.key.as_ref());
+        if error.message().is_empty() {
+            let status = response.status;
+            return Err(error.say(format!("status {status}")));
+        }
+        Err(error)
+    }
+
+    /// Within the limit of the whole call.
+    async fn in_time<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.deadline {
+            None => future.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, future).await {
+                Ok(done) => done,
+                Err(_) => Err(Error::of(Kind::Timeout(Limit::Total))),
+            },
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! [`Client`]: what all calls share.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    Builder, ChatBuilder, ModelsBuilder, Result, Retry, Secret, Timeouts,
+    call::{Call, Terms},
+    retry::Allowance,
+    service::{Protocol, Service},
+    stream::Reading,
+    transport::{Method, Request, Transport},
+};
+
+/// The way to a service. Cloning is cheap, and clones share connections and what may be spent on retries.
+///
+/// # Example
+/// ```no_run
+/// # async fn run() -> qwenda::Result<()> {
+/// let client = qwenda::Client::from_env()?;
+/// let reply = client.chat("qwen-plus").user("Why is the sky blue?").await?;
+/// println!("{}", reply.text());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) service: Service,
+    pub(crate) protocol: Protocol,
+    pub(crate) key: Option<Secret>,
+    pub(crate) limits: Timeouts,
+    pub(crate) retry: Retry,
+    pub(crate) allowance: Allowance,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) event_bytes_max: usize,
+    pub(crate) answer_bytes_max: usize,
+    pub(crate) accept_open: bool,
+}
+
+impl Client {
+    /// A client with the settings of the environment; see [`Builder::from_env`].
+    ///
+    /// # Errors
+    /// [`Kind::Config`](crate::Kind::Config) where the environment names no service, or a wrong one.
+    pub fn from_env() -> Result<Self> {
+        Builder::from_env()?.build()
+    }
+
+    /// A client to be set up.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A chat with this model.
+    pub fn chat(&self, model: impl Into<String>) -> ChatBuilder {
+        ChatBuilder::new(self.clone(), model.into())
+    }
+
+    /// Which models the service has.
+    pub fn models(&self) -> ModelsBuilder {
+        ModelsBuilder::new(self.clone())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.0.service.compat)
+            .field("protocol", &self.0.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// A request with JSON in it.
+    pub(crate) fn post(&self, url: String, body: &Map<String, Value>) -> Request {
+        let body = serde_json::to_vec(body).expect("a map of JSON is JSON");
+        let mut request = self.request(Method::Post, url, body);
+        request.set_header("content-type", "application/json");
+        request
+    }
+
+    pub(crate) fn request(&self, method: Method, url: String, body: Vec<u8>) -> Request {
+        let mut request = Request::new(method, url, body);
+        request.key.clone_from(&self.key);
+        request.headers.clone_from(&self.headers);
+        request.set_header("accept", "application/json");
+        request
+    }
+
+    pub(crate) fn reading(&self, model: &str) -> Reading {
+        Reading {
+            protocol: self.protocol,
+            model: model.to_owned(),
+            key: self.key.clone(),
+            event_bytes_max: self.event_bytes_max,
+            answer_bytes_max: self.answer_bytes_max,
+        }
+    }
+
+    pub(crate) fn call(self: &Arc<Self>, request: Request, model: &str, terms: &Terms) -> Call {
+        Call::new(self, request, self.reading(model), terms)
+    }
+}

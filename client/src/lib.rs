@@ -1,0 +1,56 @@
+//! Qwen's API from Rust: [`Client`] asks Alibaba's cloud, any service that speaks the OpenAI-compatible dialect, or
+//! a Qwenda of one's own.
+//!
+//! A request is built and awaited ([`ChatBuilder`] gives a [`Reply`]) or streamed ([`ChatStream`] of [`Event`]s).
+//! What goes wrong is an [`Error`] that says what, whose fault, whether to try again, whether it is billed, and
+//! which request. Requests are sent again only where that is safe ([`Retry`]). [`Mock`] plays a service in tests.
+//!
+//! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
+//!
+//! # Example
+//! ```no_run
+//! # async fn run() -> qwenda::Result<()> {
+//! use qwenda::{Client, Event};
+//!
+//! let client = Client::from_env()?;
+//! let mut stream = client.chat("qwen-plus").user("Write a haiku about Rust.").stream().await?;
+//! while let Some(event) = stream.next().await {
+//!     if let Event::Text(text) = event? {
+//!         print!("{text}");
+//!     }
+//! }
+//! let reply = stream.finish()?;
+//! # Ok(()) }
+//! ```
+#![warn(missing_docs)]
+
+mod builder;
+mod call;
+mod chat;
+mod client;
+mod error;
+mod mock;
+mod plain;
+mod reply;
+mod retry;
+mod secret;
+mod service;
+mod stream;
+mod timeouts;
+pub mod transport;
+
+pub use qwenda_types as types;
+
+pub use builder::Builder;
+pub use chat::{ChatBuilder, IDEMPOTENCY_KEY_CHARS_MAX};
+pub use client::Client;
+pub use error::{Attempt, Billed, Error, Fault, Kind, Lang, Limit, Result, Throttle};
+pub use mock::Mock;
+pub use plain::{Meta, ModelsBuilder};
+pub use qwenda_types::chat::{Message, Role};
+pub use reply::{Choice, Finish, Reply, ToolCall, Usage};
+pub use retry::{ATTEMPTS_MAX, Retry, Unknown};
+pub use secret::Secret;
+pub use service::{Protocol, Region};
+pub use stream::{ChatStream, Event, Piece, Retrying};
+pub use timeouts::Timeouts;

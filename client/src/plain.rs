@@ -1,0 +1,113 @@
+//! Calls whose answers are one piece of JSON.
+
+use std::{fmt, future::IntoFuture, sync::Arc};
+
+use futures_util::future::BoxFuture;
+use qwenda_types::models::{Model, ModelList};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{
+    Attempt, Client, Error, Result, Retry, Timeouts,
+    call::Terms,
+    client::Inner,
+    error::{Facts, refused_in_stream},
+    stream::{is_error, unreadable},
+    transport::{Method, Request},
+};
+
+/// How an answer came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// The service's id of the request.
+    pub request_id: Option<String>,
+    /// The attempts that failed before it came.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Inner {
+    /// Sends a request and reads its answer.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        request: Request,
+        model: &str,
+        terms: &Terms,
+    ) -> Result<(T, Meta)> {
+        let (response, bytes, attempts) = self.call(request, model, terms).whole().await?;
+        let mut meta = Meta { request_id: response.header("x-request-id").map(str::to_owned), attempts };
+        let map: Map<String, Value> =
+            serde_json::from_slice(&bytes).map_err(|error| named(unreadable(&error), &meta))?;
+        if meta.request_id.is_none() {
+            meta.request_id = map.get("request_id").and_then(Value::as_str).map(str::to_owned);
+        }
+        if is_error(&map) {
+            return Err(named(refused_in_stream(None, &map, self.key.as_ref()), &meta));
+        }
+        let answer = serde_json::from_value(map.into()).map_err(|error| named(unreadable(&error), &meta))?;
+        Ok((answer, meta))
+    }
+}
+
+fn named(error: Error, meta: &Meta) -> Error {
+    error.with(|facts: &mut Facts| {
+        facts.request_id = facts.request_id.take().or_else(|| meta.request_id.clone());
+        facts.attempts.clone_from(&meta.attempts);
+    })
+}
+
+/// Asks which models there are. Awaiting it gives them.
+///
+/// # Example
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> qwenda::Result<()> {
+/// # let list = serde_json::json!({"object": "list", "data": [{"id": "qwen-plus", "object": "model", "created": 1, "owned_by": "me"}]});
+/// # let client = qwenda::Mock::new().json(list).client();
+/// for model in client.models().await? {
+///     println!("{}", model.id);
+/// }
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ModelsBuilder {
+    client: Client,
+    terms: Terms,
+}
+
+impl ModelsBuilder {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, terms: Terms { reads: true, ..Terms::default() } }
+    }
+
+    /// Other limits than the client's.
+    pub fn timeouts(mut self, limits: Timeouts) -> Self {
+        self.terms.limits = Some(limits);
+        self
+    }
+
+    /// Another way of sending again than the client's.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.terms.retry = Some(retry);
+        self
+    }
+}
+
+impl IntoFuture for ModelsBuilder {
+    type Output = Result<Vec<Model>>;
+    type IntoFuture = BoxFuture<'static, Result<Vec<Model>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let inner = &self.client.0;
+            let request = inner.request(Method::Get, inner.service.compat("models"), Vec::new());
+            let (list, _): (ModelList, _) = inner.json(request, "", &self.terms).await?;
+            Ok(list.data)
+        })
+    }
+}
+
+impl fmt::Debug for ModelsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ModelsBuilder")
+    }
+}
