@@ -1,6 +1,8 @@
 //! The command line as typed. The texts of `--help` are in `lang/help.rs`, in both languages, and are
 //! put in before parsing; what a missing flag means is in `settings.rs`.
 
+mod admin;
+
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
@@ -8,6 +10,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::admin::{Admin, AdminKeys, Rotate};
 use crate::lang::Lang;
 
 #[derive(Debug, Parser)]
@@ -44,6 +47,10 @@ pub enum Command {
         command: Keys,
     },
     Limits(Box<Limits>),
+    Admin {
+        #[command(subcommand)]
+        command: Admin,
+    },
     Accounts {
         #[command(subcommand)]
         command: Accounts,
@@ -214,6 +221,7 @@ pub enum Keys {
         #[arg(long)]
         json: bool,
     },
+    Rotate(Rotate),
     Revoke {
         #[arg(value_name = "ID|NAME|LAST4")]
         which: String,

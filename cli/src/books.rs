@@ -35,6 +35,7 @@ pub fn explain(lang: Lang, error: &AccountsError) -> CliError {
         AccountsError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
         AccountsError::Name
         | AccountsError::Taken { .. }
+        | AccountsError::OtherDeposit { .. }
         | AccountsError::Amount { .. }
         | AccountsError::Models { .. }
         | AccountsError::Grain { .. } => CliError::usage(message),

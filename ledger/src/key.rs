@@ -1,6 +1,7 @@
 //! API keys: `sk-` and 160 random bits. Only a keyed hash of one is ever stored. [`temporary`] keys
-//! stand for one of them, for a while.
+//! stand for one of them, for a while; keys of [`admin`]istrators are of another kind.
 
+pub mod admin;
 pub mod temporary;
 
 use std::fmt;
@@ -50,16 +51,7 @@ impl Key {
     /// assert_eq!(format!("{key:?}"), "sk-***");
     /// ```
     pub fn from_random(random: [u8; KEY_RANDOM_BYTES]) -> Self {
-        let mut text = String::with_capacity(3 + KEY_RANDOM_BYTES * 8 / 5);
-        text.push_str("sk-");
-        // Five bytes are eight digits of five bits.
-        for five in random.chunks_exact(5) {
-            let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
-            for place in (0..8).rev() {
-                text.push(char::from(ALPHABET[(bits >> (place * 5)) as usize & 31]));
-            }
-        }
-        Self(text)
+        Self(format!("sk-{}", digits(random)))
     }
 
     /// Reads what a caller presents as a key.
@@ -93,6 +85,19 @@ impl Key {
     pub fn hash(&self, secret: &Secret) -> KeyHash {
         KeyHash(secret.mac(b"key\0", self.0.as_bytes()))
     }
+}
+
+/// 160 bits as 32 characters.
+fn digits(bytes: [u8; KEY_RANDOM_BYTES]) -> String {
+    let mut text = String::with_capacity(KEY_RANDOM_BYTES * 8 / 5);
+    // Five bytes are eight digits of five bits.
+    for five in bytes.chunks_exact(5) {
+        let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        for place in (0..8).rev() {
+            text.push(char::from(ALPHABET[(bits >> (place * 5)) as usize & 31]));
+        }
+    }
+    text
 }
 
 impl fmt::Debug for Key {

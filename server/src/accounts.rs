@@ -7,6 +7,7 @@ use qwenda_ledger::{
 };
 use qwenda_store::{
     Store,
+    deposits::DepositRow,
     ledger::{Deposit, Deposited, GRAINS, Refused},
 };
 pub use qwenda_store::{
@@ -44,6 +45,8 @@ pub enum AccountsError {
     Models { value: String, why: String },
     #[error("the balance is lower than what is to be paid back, or requests hold a part of it")]
     TooLittle,
+    #[error("the id `{id}` was used before for something else: {before}; use another id, or ask for the same again")]
+    OtherDeposit { id: String, before: String },
     #[error("somebody else changed the account meanwhile; look at it and try again")]
     Changed,
     #[error("`{value}` is none of minute, hour, day")]
@@ -84,6 +87,11 @@ impl Accounts {
         Ok(Self { store, clock: Clock::system() })
     }
 
+    /// Over a folder that is open.
+    pub(crate) fn over(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
     /// Closes it; what was written is there afterwards.
     pub async fn close(self) {
         self.store.close().await;
@@ -118,6 +126,15 @@ impl Accounts {
     /// All accounts, oldest first.
     pub async fn list(&self) -> Result<Vec<AccountRow>, AccountsError> {
         Ok(self.store.account_list().await?)
+    }
+
+    /// Accounts, oldest first: `limit` at most, those behind the one of the id `after`.
+    pub(crate) async fn page(&self, after: Option<&str>, limit: i64) -> Result<Vec<AccountRow>, AccountsError> {
+        let after = match after {
+            None => None,
+            Some(wanted) => Some(self.find(wanted).await?),
+        };
+        Ok(self.store.account_page(after.as_ref(), limit).await?)
     }
 
     /// The account of this id or name.
@@ -193,16 +210,34 @@ impl Accounts {
         id: Option<&str>,
         note: &str,
     ) -> Result<bool, AccountsError> {
-        let id = match id {
-            Some(id) => format!("{}/{id}", account.id),
+        let stored = match id {
+            Some(id) => deposit_id(account, id),
             None => format!("dep_{}", uuid::Uuid::new_v4().simple()),
         };
-        let deposit = Deposit { id, account_id: account.id.clone(), what, note: note.to_owned(), now: self.now() };
+        let deposit = Deposit {
+            id: stored.clone(),
+            account_id: account.id.clone(),
+            what: what.clone(),
+            note: note.to_owned(),
+            now: self.now(),
+        };
         match self.store.deposit(deposit).await? {
-            Ok(made) => Ok(made),
+            Ok(true) => Ok(true),
+            Ok(false) | Err(Refused::Reused) => match self.store.deposit_by_id(&stored).await? {
+                Some(before) if same(&before.what, &what) => Ok(false),
+                before => Err(AccountsError::OtherDeposit {
+                    id: id.unwrap_or(&stored).to_owned(),
+                    before: before.map_or_else(|| "no deposit".to_owned(), |before| told(&before.what)),
+                }),
+            },
             Err(Refused::Uncovered(_)) => Err(AccountsError::TooLittle),
             Err(_) => Err(AccountsError::NoSuchAccount { wanted: account.name.clone() }),
         }
+    }
+
+    /// What was deposited under this id, as it was then.
+    pub(crate) async fn deposit_of(&self, account: &AccountRow, id: &str) -> Result<Option<DepositRow>, AccountsError> {
+        Ok(self.store.deposit_by_id(&deposit_id(account, id)).await?)
     }
 
     /// Sums of each minute, hour or day.
@@ -264,6 +299,34 @@ fn wrong(request: &PaidRequest, prices: &Prices) -> Option<WrongCharge> {
         Ok(settled) if settled.charge.total == request.charge => None,
         Ok(settled) => Some(WrongCharge::Amount { id, stated: request.charge, computed: settled.charge.total }),
         Err(why) => Some(WrongCharge::Usage { id, why: why.to_string() }),
+    }
+}
+
+/// Ids of deposits are of one account each.
+fn deposit_id(account: &AccountRow, id: &str) -> String {
+    format!("{}/{id}", account.id)
+}
+
+/// Whether two deposits are one asked for twice. When tokens end is not looked at: `90d` is another second each time.
+fn same(one: &Deposited, other: &Deposited) -> bool {
+    match (one, other) {
+        (Deposited::Money(one), Deposited::Money(other)) => one == other,
+        (
+            Deposited::Tokens { free, tokens, models, .. },
+            Deposited::Tokens { free: other_free, tokens: other_tokens, models: other_models, .. },
+        ) => (free, tokens, models) == (other_free, other_tokens, other_models),
+        _ => false,
+    }
+}
+
+/// A deposit in words.
+fn told(what: &Deposited) -> String {
+    match what {
+        Deposited::Money(amount) => format!("an amount of {amount}"),
+        Deposited::Tokens { free, tokens, models, .. } => {
+            let kind = if *free { "free quota" } else { "pack" };
+            format!("a {kind} of {tokens} tokens for `{models}`")
+        }
     }
 }
 

@@ -1,12 +1,10 @@
 //! Making, listing and revoking keys of a data folder, whether or not a server runs on it.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-};
+mod folder;
 
-use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, SECRET_BYTES, Secret};
+use std::{io, ops::RangeInclusive, path::PathBuf};
+
+use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, Secret};
 pub use qwenda_ledger::{
     account::Kind,
     money::{Currency, MoneyError, Nanos},
@@ -18,12 +16,16 @@ use qwenda_store::{
     keys::{KeyAccount, KeyRow},
 };
 
+pub(crate) use self::folder::{open, random};
 use crate::{Clock, Place};
 
 /// Name of the file with the secret that keys are hashed with.
 pub const SECRET_FILE_NAME: &str = "key-secret";
 /// Longest name of a key.
 pub const NAME_CHARS_MAX: usize = 100;
+
+/// For how long the old secret of a key may go on working after it was rotated, in seconds.
+pub const OVERLAP_SECONDS: RangeInclusive<i64> = 0..=30 * 86_400;
 
 /// What can go wrong with keys.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,8 @@ pub enum KeysError {
     BelowSpent { period: String, budget: Nanos, spent: Nanos },
     #[error("somebody else changed or revoked the key meanwhile; look at it and try again")]
     Changed,
+    #[error("the overlap of {seconds} seconds is not in [{}, {}]", OVERLAP_SECONDS.start(), OVERLAP_SECONDS.end())]
+    Overlap { seconds: i64 },
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
 }
@@ -90,53 +94,6 @@ pub struct NewKey {
     pub terms: Terms,
 }
 
-/// Makes a key that belongs to no account and may do everything. The key itself is in the answer and nowhere else.
-pub async fn create(place: impl Into<Place>, name: &str) -> Result<(Key, KeyInfo), KeysError> {
-    create_with(place, NewKey { name: name.to_owned(), ..NewKey::default() }).await
-}
-
-/// Makes a key on terms.
-pub async fn create_with(place: impl Into<Place>, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
-    let NewKey { name, account, terms } = new;
-    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        return Err(KeysError::Name);
-    }
-    terms.rules()?;
-    let (store, secret) = open(&place.into()).await?;
-    let account = match account {
-        None => None,
-        Some(wanted) => match store.account(&wanted).await? {
-            None => return Err(KeysError::NoSuchAccount { wanted }),
-            Some(AccountRow { id, currency, quota_stops, suspended_at, .. }) => {
-                Some(KeyAccount { id, currency, quota_stops, suspended: suspended_at.is_some() })
-            }
-        },
-    };
-    let key = Key::from_random(random::<KEY_RANDOM_BYTES>()?);
-    let row = KeyRow {
-        id: format!("key_{}", uuid::Uuid::new_v4().simple()),
-        name,
-        hash: key.hash(&secret),
-        last_four: key.last_four().to_owned(),
-        created_at: now(),
-        revoked_at: None,
-        account,
-        terms,
-        version: 1,
-    };
-    store.key_create(&row).await?;
-    store.close().await;
-    Ok((key, row.into()))
-}
-
-/// All keys, oldest first, revoked ones too.
-pub async fn list(place: impl Into<Place>) -> Result<Vec<KeyInfo>, KeysError> {
-    let (store, _) = open(&place.into()).await?;
-    let rows = store.key_list().await?;
-    store.close().await;
-    Ok(rows.into_iter().map(KeyInfo::from).collect())
-}
-
 /// What a key has spent of a budget, since it was given one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
@@ -146,131 +103,222 @@ pub struct Spent {
     pub spent: Nanos,
 }
 
-/// What a key has spent of each of its budgets.
-pub async fn spent(place: impl Into<Place>, key: &KeyInfo) -> Result<Vec<Spent>, KeysError> {
-    let (store, _) = open(&place.into()).await?;
-    let spent = spent_of(&store, &key.id, &key.terms).await?;
-    store.close().await;
-    Ok(spent)
+/// The keys of one data folder.
+#[derive(Debug)]
+pub struct Keys {
+    store: Store,
+    secret: Secret,
+    clock: Clock,
 }
 
-async fn spent_of(store: &Store, id: &str, terms: &Terms) -> Result<Vec<Spent>, KeysError> {
-    let mut all = Vec::new();
-    for (name, budget) in terms.budgets(now()) {
-        let spent = Nanos::new(store.key_spent(id, &name).await?);
-        let period = name.split(':').next().unwrap_or_default().to_owned();
-        all.push(Spent { period, budget, spent });
+impl Keys {
+    /// Opens a data folder.
+    pub async fn open(place: impl Into<Place>) -> Result<Self, KeysError> {
+        let (store, secret) = open(&place.into()).await?;
+        Ok(Self::over(store, secret, Clock::system()))
     }
-    Ok(all)
+
+    /// Over a folder that is open.
+    pub(crate) fn over(store: Store, secret: Secret, clock: Clock) -> Self {
+        Self { store, secret, clock }
+    }
+
+    /// Closes it; what was written is there afterwards.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+
+    fn now(&self) -> i64 {
+        i64::try_from(self.clock.now_seconds()).unwrap_or(i64::MAX)
+    }
+
+    /// Makes a key on terms. The key itself is in the answer and nowhere else.
+    pub async fn create(&self, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
+        let NewKey { name, account, terms } = new;
+        check_name(&name)?;
+        terms.rules()?;
+        let account = match account {
+            None => None,
+            Some(wanted) => match self.store.account(&wanted).await? {
+                None => return Err(KeysError::NoSuchAccount { wanted }),
+                Some(AccountRow { id, currency, quota_stops, suspended_at, .. }) => {
+                    Some(KeyAccount { id, currency, quota_stops, suspended: suspended_at.is_some() })
+                }
+            },
+        };
+        let key = Key::from_random(random::<KEY_RANDOM_BYTES>()?);
+        let row = KeyRow {
+            id: format!("key_{}", uuid::Uuid::new_v4().simple()),
+            name,
+            hash: key.hash(&self.secret),
+            last_four: key.last_four().to_owned(),
+            created_at: self.now(),
+            revoked_at: None,
+            account,
+            terms,
+            version: 1,
+        };
+        self.store.key_create(&row).await?;
+        Ok((key, row.into()))
+    }
+
+    /// All keys, oldest first, revoked ones too.
+    pub async fn list(&self) -> Result<Vec<KeyInfo>, KeysError> {
+        Ok(self.store.key_list().await?.into_iter().map(KeyInfo::from).collect())
+    }
+
+    /// Keys of an account, or with `None` of all, oldest first: `limit` at most, those behind the one of the id
+    /// `after`.
+    pub(crate) async fn page(
+        &self,
+        account_id: Option<&str>,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<KeyInfo>, KeysError> {
+        let after = match after {
+            None => None,
+            Some(wanted) => match self.store.key_by_id(wanted).await? {
+                None => return Err(KeysError::NoSuchKey { wanted: wanted.to_owned() }),
+                found => found,
+            },
+        };
+        let rows = self.store.key_page(account_id, after.as_ref(), limit).await?;
+        Ok(rows.into_iter().map(KeyInfo::from).collect())
+    }
+
+    /// The key of this id, working or revoked, or the working key of this name.
+    pub async fn find(&self, id_or_name: &str) -> Result<KeyInfo, KeysError> {
+        Ok(self.row(id_or_name).await?.into())
+    }
+
+    async fn row(&self, id_or_name: &str) -> Result<KeyRow, KeysError> {
+        if let Some(key) = self.store.key_by_id(id_or_name).await? {
+            return Ok(key);
+        }
+        let mut found = self.store.keys_named(id_or_name).await?;
+        let wanted = id_or_name.to_owned();
+        if found.len() > 1 {
+            let ids = found.into_iter().map(|key| key.id).collect();
+            return Err(KeysError::Ambiguous { wanted, ids });
+        }
+        found.pop().ok_or(KeysError::NoSuchKey { wanted })
+    }
+
+    /// What a key has spent of each of its budgets.
+    pub async fn spent(&self, key: &KeyInfo) -> Result<Vec<Spent>, KeysError> {
+        self.spent_of(&key.id, &key.terms).await
+    }
+
+    async fn spent_of(&self, id: &str, terms: &Terms) -> Result<Vec<Spent>, KeysError> {
+        let mut all = Vec::new();
+        for (name, budget) in terms.budgets(self.now()) {
+            let spent = Nanos::new(self.store.key_spent(id, &name).await?);
+            let period = name.split(':').next().unwrap_or_default().to_owned();
+            all.push(Spent { period, budget, spent });
+        }
+        Ok(all)
+    }
+
+    /// Puts a key that was just read on other terms; servers hold to them from their next request on.
+    pub async fn set_terms(&self, key: &KeyInfo, terms: Terms) -> Result<KeyInfo, KeysError> {
+        terms.rules()?;
+        let before = self.spent_of(&key.id, &key.terms).await?;
+        for of in self.spent_of(&key.id, &terms).await? {
+            let kept = before.iter().any(|old| (&old.period, old.budget) == (&of.period, of.budget));
+            if !kept && of.budget < of.spent {
+                return Err(KeysError::BelowSpent { period: of.period, budget: of.budget, spent: of.spent });
+            }
+        }
+        match self.store.key_set_terms(&key.id, &terms, key.version).await? {
+            true => Ok(KeyInfo { terms, version: key.version + 1, ..key.clone() }),
+            false => Err(KeysError::Changed),
+        }
+    }
+
+    /// Gives a working key that was just read another secret, which is in the answer and nowhere else. The old
+    /// one goes on working for so many seconds.
+    pub async fn rotate(&self, key: &KeyInfo, overlap_seconds: i64) -> Result<(Key, KeyInfo), KeysError> {
+        if !OVERLAP_SECONDS.contains(&overlap_seconds) {
+            return Err(KeysError::Overlap { seconds: overlap_seconds });
+        }
+        let found = self.store.key_by_id(&key.id).await?;
+        let Some(row) = found.filter(|row| row.revoked_at.is_none() && row.version == key.version) else {
+            return Err(KeysError::Changed);
+        };
+        let (fresh, now) = (Key::from_random(random::<KEY_RANDOM_BYTES>()?), self.now());
+        let (hash, last_four) = (fresh.hash(&self.secret), fresh.last_four().to_owned());
+        let old_until = now.saturating_add(overlap_seconds);
+        match self.store.key_rotate(&row, hash, &last_four, old_until, now).await? {
+            true => Ok((fresh, KeyInfo { last_four, version: key.version + 1, ..key.clone() })),
+            false => Err(KeysError::Changed),
+        }
+    }
+
+    /// Revokes the working key of this id or name; servers refuse it from their next request on.
+    pub async fn revoke(&self, id_or_name: &str) -> Result<KeyInfo, KeysError> {
+        let wanted = || id_or_name.to_owned();
+        let mut key = self.row(id_or_name).await?;
+        let now = self.now();
+        if !self.store.key_revoke(&key.id, now).await? {
+            return Err(KeysError::NoSuchKey { wanted: wanted() });
+        }
+        key.revoked_at = Some(now);
+        Ok(key.into())
+    }
+}
+
+/// Makes a key that belongs to no account and may do everything. The key itself is in the answer and nowhere else.
+pub async fn create(place: impl Into<Place>, name: &str) -> Result<(Key, KeyInfo), KeysError> {
+    create_with(place, NewKey { name: name.to_owned(), ..NewKey::default() }).await
+}
+
+/// Makes a key on terms.
+pub async fn create_with(place: impl Into<Place>, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
+    let keys = Keys::open(place).await?;
+    let made = keys.create(new).await;
+    keys.close().await;
+    made
+}
+
+/// All keys, oldest first, revoked ones too.
+pub async fn list(place: impl Into<Place>) -> Result<Vec<KeyInfo>, KeysError> {
+    let keys = Keys::open(place).await?;
+    let all = keys.list().await;
+    keys.close().await;
+    all
+}
+
+/// What a key has spent of each of its budgets.
+pub async fn spent(place: impl Into<Place>, key: &KeyInfo) -> Result<Vec<Spent>, KeysError> {
+    let keys = Keys::open(place).await?;
+    let spent = keys.spent(key).await;
+    keys.close().await;
+    spent
 }
 
 /// Puts a key that was just read on other terms; servers hold to them from their next request on.
 pub async fn set_terms(place: impl Into<Place>, key: &KeyInfo, terms: Terms) -> Result<KeyInfo, KeysError> {
-    terms.rules()?;
-    let (store, _) = open(&place.into()).await?;
-    let before = spent_of(&store, &key.id, &key.terms).await?;
-    for of in spent_of(&store, &key.id, &terms).await? {
-        let kept = before.iter().any(|old| (&old.period, old.budget) == (&of.period, of.budget));
-        if !kept && of.budget < of.spent {
-            return Err(KeysError::BelowSpent { period: of.period, budget: of.budget, spent: of.spent });
-        }
-    }
-    let done = store.key_set_terms(&key.id, &terms, key.version).await?;
-    store.close().await;
-    match done {
-        true => Ok(KeyInfo { terms, version: key.version + 1, ..key.clone() }),
-        false => Err(KeysError::Changed),
-    }
+    let keys = Keys::open(place).await?;
+    let done = keys.set_terms(key, terms).await;
+    keys.close().await;
+    done
 }
 
 /// Revokes the working key of this id or name; servers refuse it from their next request on.
 pub async fn revoke(place: impl Into<Place>, id_or_name: &str) -> Result<KeyInfo, KeysError> {
-    let (store, _) = open(&place.into()).await?;
-    let working: Vec<KeyRow> = store.key_list().await?.into_iter().filter(|key| key.revoked_at.is_none()).collect();
-    let mut found: Vec<KeyRow> = match working.iter().find(|key| key.id == id_or_name) {
-        Some(key) => vec![key.clone()],
-        None => working.into_iter().filter(|key| key.name == id_or_name).collect(),
-    };
-    let wanted = id_or_name.to_owned();
-    if found.len() > 1 {
-        let ids = found.into_iter().map(|key| key.id).collect();
-        return Err(KeysError::Ambiguous { wanted, ids });
-    }
-    let mut key = found.pop().ok_or_else(|| KeysError::NoSuchKey { wanted: wanted.clone() })?;
-    let now = now();
-    if !store.key_revoke(&key.id, now).await? {
-        return Err(KeysError::NoSuchKey { wanted });
-    }
-    store.close().await;
-    key.revoked_at = Some(now);
-    Ok(key.into())
+    let keys = Keys::open(place).await?;
+    let done = keys.revoke(id_or_name).await;
+    keys.close().await;
+    done
 }
 
-/// Opens a database, by default the folder's, and the secret its keys are hashed with, which is always in
-/// the folder.
-pub(crate) async fn open(place: &Place) -> Result<(Store, Secret), KeysError> {
-    let data_dir = place.data_dir.as_path();
-    let store = match &place.database_url {
-        None => Store::open(data_dir).await?,
-        Some(url) => {
-            let made = fs::create_dir_all(data_dir);
-            made.map_err(|source| KeysError::Secret { path: data_dir.to_owned(), source })?;
-            Store::open_url(url.reveal()).await?
-        }
-    };
-    let path = data_dir.join(SECRET_FILE_NAME);
-    let secret = read_or_make(&path, data_dir)?;
-    let known = store.meta_set_once("key_secret_fingerprint", &secret.fingerprint()).await?;
-    if known != secret.fingerprint() {
-        return Err(KeysError::OtherSecret { path });
-    }
-    Ok((store, secret))
+/// Names are shown on terminals.
+pub(crate) fn check_name(name: &str) -> Result<(), KeysError> {
+    let fits = !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(KeysError::Name) }
 }
 
 /// What time it is, in Unix seconds.
 pub fn now() -> i64 {
     i64::try_from(Clock::system().now_seconds()).unwrap_or(i64::MAX)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], KeysError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(KeysError::Random)?;
-    Ok(bytes)
-}
-
-fn read_or_make(path: &Path, data_dir: &Path) -> Result<Secret, KeysError> {
-    let failed = |source| KeysError::Secret { path: path.to_owned(), source };
-    match read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        other => return other.map_err(failed),
-    }
-    // Whole under a name of its own first, then linked: a process that begins at the same moment
-    // reads either nothing or all of it, and the first link wins.
-    let fresh = random::<SECRET_BYTES>()?;
-    let draft = data_dir.join(format!(".{SECRET_FILE_NAME}-{}", uuid::Uuid::new_v4().simple()));
-    let made = write(&draft, &fresh).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    });
-    let _ = fs::remove_file(&draft);
-    made.and_then(|()| read(path)).map_err(failed)
-}
-
-fn read(path: &Path) -> io::Result<Secret> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    let bytes: [u8; SECRET_BYTES] = bytes
-        .try_into()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("it should have {SECRET_BYTES} bytes")))?;
-    Ok(Secret::new(bytes))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

@@ -4,6 +4,7 @@
 //! then `app.rs` (how the parts are wired). Prints nothing; logs go to `tracing`.
 
 pub mod accounts;
+pub mod admin;
 mod app;
 pub mod backup;
 mod books;
@@ -18,6 +19,7 @@ pub mod prices;
 mod service;
 mod tasks;
 mod telemetry;
+pub mod when;
 
 pub use app::{BindError, Server};
 pub use clock::Clock;

@@ -97,6 +97,20 @@ impl Store {
         rows.into_iter().map(row).collect()
     }
 
+    /// Accounts, oldest first: `limit` at most, those behind `after`.
+    pub async fn account_page(&self, after: Option<&AccountRow>, limit: i64) -> Result<Vec<AccountRow>, Error> {
+        let sql = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at
+                   FROM accounts WHERE created_at > $1 OR (created_at = $1 AND id > $2)
+                   ORDER BY created_at, id LIMIT $3";
+        let rows: Vec<Columns> = sqlx::query_as(sql)
+            .bind(after.map_or(i64::MIN, |account| account.created_at))
+            .bind(after.map_or("", |account| &account.id))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(row).collect()
+    }
+
     /// The account of this id or name.
     pub async fn account(&self, id_or_name: &str) -> Result<Option<AccountRow>, Error> {
         let sql = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at

@@ -97,6 +97,44 @@ impl Store {
         rows.iter().map(row).collect()
     }
 
+    /// Keys of an account, or with `None` of all, oldest first: `limit` at most, those behind `after`.
+    pub async fn key_page(
+        &self,
+        account_id: Option<&str>,
+        after: Option<&KeyRow>,
+        limit: i64,
+    ) -> Result<Vec<KeyRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+                    quota_stops, suspended_at, keys.version
+             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+             WHERE (account_id = $1 OR $1 = '') AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3))
+             ORDER BY keys.created_at, keys.id LIMIT $4",
+        )
+        .bind(account_id.unwrap_or(""))
+        .bind(after.map_or(i64::MIN, |key| key.created_at))
+        .bind(after.map_or("", |key| &key.id))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(row).collect()
+    }
+
+    /// The working keys of this name.
+    pub async fn keys_named(&self, name: &str) -> Result<Vec<KeyRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+                    quota_stops, suspended_at, keys.version
+             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+             WHERE keys.name = $1 AND revoked_at IS NULL
+             ORDER BY keys.created_at, keys.id",
+        )
+        .bind(name)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(row).collect()
+    }
+
     /// The key with this hash, working or revoked.
     pub async fn key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyRow>, Error> {
         let found = sqlx::query(
@@ -123,6 +161,59 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         found.as_ref().map(row).transpose()
+    }
+
+    /// The key that had this hash before it was rotated, while the old one works too; its `hash` is this one.
+    pub async fn key_by_old_hash(&self, hash: KeyHash, now: i64) -> Result<Option<KeyRow>, Error> {
+        let found = sqlx::query(
+            "SELECT keys.id, keys.name, old_hashes.hash, old_hashes.last_four, keys.created_at, revoked_at, rules,
+                    account_id, currency, quota_stops, suspended_at, keys.version
+             FROM old_hashes JOIN keys ON keys.id = old_hashes.key_id LEFT JOIN accounts ON accounts.id = account_id
+             WHERE old_hashes.hash = $1 AND old_hashes.expires_at > $2",
+        )
+        .bind(hash.to_hex())
+        .bind(now)
+        .fetch_optional(&self.pool)
+        .await?;
+        found.as_ref().map(row).transpose()
+    }
+
+    /// Gives a working key another hash, if nobody changed it since `key` was read. The old one works until
+    /// `old_until`.
+    pub async fn key_rotate(
+        &self,
+        key: &KeyRow,
+        hash: KeyHash,
+        last_four: &str,
+        old_until: i64,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query(
+            "UPDATE keys SET hash = $3, last_four = $4, version = version + 1
+             WHERE id = $1 AND version = $2 AND revoked_at IS NULL",
+        )
+        .bind(&key.id)
+        .bind(key.version)
+        .bind(hash.to_hex())
+        .bind(last_four)
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM old_hashes WHERE expires_at <= $1").bind(now).execute(&mut *tx).await?;
+        if old_until > now {
+            sqlx::query("INSERT INTO old_hashes (hash, key_id, last_four, expires_at) VALUES ($1, $2, $3, $4)")
+                .bind(key.hash.to_hex())
+                .bind(&key.id)
+                .bind(&key.last_four)
+                .bind(old_until)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Writes the terms of a working key, if nobody changed them since its `version` was read.

@@ -4,8 +4,10 @@
 //! One file per resource; this one opens the database.
 
 pub mod accounts;
+pub mod admin;
 pub mod audit;
 mod backup;
+pub mod deposits;
 mod error;
 mod json;
 pub mod keys;
@@ -46,6 +48,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 static MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "keys", include_str!("../migrations/0001_keys.sql")),
     (2, "ledger", include_str!("../migrations/0002_ledger.sql")),
+    (3, "admin", include_str!("../migrations/0003_admin.sql")),
 ];
 
 /// Whether a text is the URL of a database server, rather than none.

@@ -2,14 +2,14 @@
 
 use qwenda_server::{
     Place,
-    keys::{self, KeyInfo, KeysError, NewKey, Terms},
+    keys::{self, KeyInfo, Keys, KeysError, NewKey, OVERLAP_SECONDS, Terms, now},
 };
 use serde_json::{Value, json};
 
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, admin as texts, messages},
     output::Ui,
     settings::Settings,
     table::Table,
@@ -23,6 +23,7 @@ pub async fn run(ui: Ui, settings: &Settings, command: args::Keys) -> Result<(),
     match command {
         args::Keys::Create(args) => create(ui, &settings.place(args.place.data_dir.as_deref())?, *args).await,
         args::Keys::List { data_dir, json } => list(ui, &settings.place(data_dir.as_deref())?, json).await,
+        args::Keys::Rotate(args) => rotate(ui, &settings.place(args.place.data_dir.as_deref())?, args).await,
         args::Keys::Revoke { which, data_dir } => revoke(ui, &settings.place(data_dir.as_deref())?, &which).await,
     }
 }
@@ -138,6 +139,35 @@ pub async fn account_of(lang: Lang, place: &Place, key: &KeyInfo) -> Result<Stri
     Ok(account.name)
 }
 
+/// Gives the one working key that is meant another secret.
+async fn rotate(ui: Ui, folder: &Place, args: args::Rotate) -> Result<(), CliError> {
+    let lang = ui.lang;
+    let overlap = match args.overlap.as_deref() {
+        None => 0,
+        // What is no length is a time, which lies far behind zero.
+        Some(text) => when::read(text, 0, when::Way::Ahead)
+            .filter(|seconds| text.ends_with(['h', 'd']) && OVERLAP_SECONDS.contains(seconds))
+            .ok_or_else(|| CliError::usage(texts::bad_overlap(lang, text)))?,
+    };
+    let keys = Keys::open(folder).await.map_err(|error| explain(lang, &error))?;
+    let all = keys.list().await.map_err(|error| explain(lang, &error))?;
+    let key = find(lang, &all, &args.which)?;
+    let (fresh, info) = keys.rotate(key, overlap).await.map_err(|error| explain(lang, &error))?;
+    keys.close().await;
+    let until = now().saturating_add(overlap);
+    ui.notice(match overlap {
+        0 => texts::rotated_at_once(lang, &info.name),
+        _ => texts::rotated(lang, &info.name, &when::second(until)),
+    });
+    if args.place.json {
+        let mut record = record(&info);
+        record["key"] = fresh.reveal().into();
+        record["old_works_until"] = until.into();
+        return ui.answer_line(record);
+    }
+    ui.answer_line(fresh.reveal())
+}
+
 /// Ends the one working key that is meant.
 async fn revoke(ui: Ui, folder: &Place, which: &str) -> Result<(), CliError> {
     let keys = keys::list(folder).await.map_err(|error| explain(ui.lang, &error))?;
@@ -171,7 +201,9 @@ pub fn find<'a>(lang: Lang, keys: &'a [KeyInfo], which: &str) -> Result<&'a KeyI
 pub fn explain(lang: Lang, error: &KeysError) -> CliError {
     let message = messages::bad_keys(lang, error);
     match error {
-        KeysError::Name | KeysError::Terms(_) | KeysError::BelowSpent { .. } => CliError::usage(message),
+        KeysError::Name | KeysError::Terms(_) | KeysError::BelowSpent { .. } | KeysError::Overlap { .. } => {
+            CliError::usage(message)
+        }
         KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
         _ => CliError::failure(message),
     }

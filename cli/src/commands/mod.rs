@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod accounts;
+pub mod admin;
 pub mod audit;
 pub mod backup;
 pub mod bench;

@@ -8,17 +8,18 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Lang, messages};
+use super::{Lang, admin, messages};
 use crate::{args::Cli, exit::CliError, output::Ui};
 
-struct Text {
+/// What is said of a place of the command line.
+pub struct Text {
     /// The command's name and, behind a dot, the argument's id; words joined by a space.
     place: &'static str,
     en: &'static str,
     zh: &'static str,
 }
 
-const fn t(place: &'static str, en: &'static str, zh: &'static str) -> Text {
+pub const fn t(place: &'static str, en: &'static str, zh: &'static str) -> Text {
     Text { place, en, zh }
 }
 
@@ -216,7 +217,11 @@ const TEXTS: &[Text] = &[
     t("bench.deep", "Also decode behind 16,384 tokens", "另测 16,384 个 token 之后的生成"),
     t("bench.quick", "Fewer rows, one round, 4 callers", "较少的行、一轮、4 个并发"),
     t("bench.json", "As JSON", "输出 JSON"),
-    t("keys", "Make, list and revoke the API keys of `qwenda serve`", "创建、查看、吊销 `qwenda serve` 的 API key"),
+    t(
+        "keys",
+        "Make, list, rotate and revoke the API keys of `qwenda serve`",
+        "创建、查看、轮换、吊销 `qwenda serve` 的 API key",
+    ),
     t("keys create", "Make a key and print it; it is shown this once", "创建 key 并打印；仅显示这一次"),
     t(
         "keys create.data_dir",
@@ -510,7 +515,7 @@ const TEXTS: &[Text] = &[
 ];
 
 fn text(lang: Lang, place: &str) -> Option<&'static str> {
-    let text = TEXTS.iter().find(|text| text.place == place)?;
+    let text = TEXTS.iter().chain(admin::HELP).find(|text| text.place == place)?;
     Some(match lang {
         Lang::En => text.en,
         Lang::Zh => text.zh,
@@ -646,9 +651,10 @@ mod tests {
     fn every_command_and_argument_has_a_text_in_both_languages_and_no_text_is_left_over() {
         let mut found = BTreeSet::from(["qwenda".to_owned()]);
         places(&command(Lang::En), "", &mut found);
-        let known: BTreeSet<String> = TEXTS.iter().map(|text| text.place.to_owned()).collect();
+        let texts = || TEXTS.iter().chain(admin::HELP);
+        let known: BTreeSet<String> = texts().map(|text| text.place.to_owned()).collect();
         assert_eq!(known, found);
-        assert!(TEXTS.iter().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));
+        assert!(texts().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));
     }
 
     #[test]

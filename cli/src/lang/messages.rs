@@ -16,18 +16,6 @@ use qwenda_types::chat::Role;
 
 use super::Lang;
 
-/// Makes one function per text: `name(lang, arguments…) -> String`.
-macro_rules! texts {
-    ($($name:ident($($arg:ident: $kind:ty),*) { $en:literal, $zh:literal })+) => {$(
-        pub fn $name(lang: Lang $(, $arg: $kind)*) -> String {
-            match lang {
-                Lang::En => format!($en),
-                Lang::Zh => format!($zh),
-            }
-        }
-    )+};
-}
-
 texts! {
     // Everywhere.
     error_label() { "error: ", "错误：" }
@@ -555,6 +543,7 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
             let why = format!("已经用了 {spent}；请给出不少于此的金额，或吊销 key");
             bad_for(lang, &format!("--budget-{period}"), &budget.to_string(), &why)
         }
+        (_, KeysError::Overlap { seconds }) => super::admin::bad_overlap(lang, &seconds.to_string()),
         (Lang::Zh, KeysError::Changed) => "key 刚刚被他人修改或吊销；请查看后重试".to_owned(),
         (_, error) => error.to_string(),
     }
@@ -601,6 +590,9 @@ pub fn bad_accounts(lang: Lang, error: &AccountsError) -> String {
         (Lang::Zh, AccountsError::Taken { name }) => format!("已有名为 `{name}` 的账户；请换一个名称"),
         (Lang::Zh, AccountsError::NoSuchAccount { wanted }) => format!("没有名称或 id 为 `{wanted}` 的账户"),
         (Lang::Zh, AccountsError::TooLittle) => "余额少于要退的金额，或其中一部分正被请求冻结".to_owned(),
+        (Lang::Zh, AccountsError::OtherDeposit { id, .. }) => {
+            format!("id `{id}` 已用于另一笔存入；请换一个 id，或以相同的数额重试")
+        }
         (Lang::Zh, AccountsError::Changed) => "账户刚刚被他人修改；请查看后重试".to_owned(),
         (Lang::Zh, AccountsError::Grain { value }) => format!("`{value}` 不是 minute、hour 或 day"),
     }

@@ -4,10 +4,23 @@
 //! prints). Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of
 //! the terminal (`LC_ALL`, `LC_MESSAGES`, `LANG`), then English.
 
+use std::ffi::OsString;
+
+/// Makes one function per text: `name(lang, arguments…) -> String`.
+macro_rules! texts {
+    ($($name:ident($($arg:ident: $kind:ty),*) { $en:literal, $zh:literal })+) => {$(
+        pub fn $name(lang: Lang $(, $arg: $kind)*) -> String {
+            match lang {
+                Lang::En => format!($en),
+                Lang::Zh => format!($zh),
+            }
+        }
+    )+};
+}
+
+pub mod admin;
 pub mod help;
 pub mod messages;
-
-use std::ffi::OsString;
 
 /// A language that every text exists in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]

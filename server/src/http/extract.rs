@@ -132,7 +132,7 @@ impl FromRequest<Arc<App>> for Fields {
     }
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_str(coding::text(body)?) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(bad_body("it is not a JSON object")),

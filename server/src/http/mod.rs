@@ -1,5 +1,6 @@
 //! Every route on one screen.
 
+mod admin;
 mod body;
 mod chat;
 mod coding;
@@ -42,6 +43,8 @@ pub(crate) use {body::hold, crowd::Crowded, extract::Peer, replay::Replays};
 
 /// Below this path the native dialect is spoken, also of errors.
 const NATIVE: &str = "/api/v1";
+/// Below this path administrators call, and nobody else.
+const ADMIN: &str = "/admin/v1";
 /// Below this path programs written for OpenAI call.
 const OPENAI: &str = "/v1/";
 // Below this a coding saves no packet.
@@ -69,6 +72,20 @@ fn table() -> Vec<Route> {
         post(NATIVE, "/tokens", dashscope::tokens::create),
         get(NATIVE, "/models", dashscope::models::list),
     ];
+    let admin = vec![
+        post(ADMIN, "/accounts", admin::accounts::create),
+        get(ADMIN, "/accounts", admin::accounts::list),
+        get(ADMIN, "/accounts/{account}", admin::accounts::show),
+        patch(ADMIN, "/accounts/{account}", admin::accounts::change),
+        post(ADMIN, "/accounts/{account}/topups", admin::accounts::top_up),
+        post(ADMIN, "/accounts/{account}/grants", admin::accounts::grant),
+        post(ADMIN, "/keys", admin::keys::create),
+        get(ADMIN, "/keys", admin::keys::list),
+        get(ADMIN, "/keys/{key}", admin::keys::show),
+        patch(ADMIN, "/keys/{key}", admin::keys::change),
+        post(ADMIN, "/keys/{key}/disable", admin::keys::disable),
+        post(ADMIN, "/keys/{key}/rotate", admin::keys::rotate),
+    ];
     let others = vec![
         post("/compatible-api/v1", "/reranks", rerank::create).kept(),
         get("", "/healthz", health::alive),
@@ -79,7 +96,7 @@ fn table() -> Vec<Route> {
         get("", "/docs/errors", docs::error_page),
         get("", "/docs/errors.json", docs::error_list),
     ];
-    [compatible("/v1"), compatible("/compatible-mode/v1"), native, others].concat()
+    [compatible("/v1"), compatible("/compatible-mode/v1"), native, admin, others].concat()
 }
 
 pub(crate) fn routes(app: Arc<App>) -> Router {
@@ -127,6 +144,10 @@ fn get<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>)
 
 fn post<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
     route(Method::POST, format!("{prefix}{path}"), handler)
+}
+
+fn patch<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
+    route(Method::PATCH, format!("{prefix}{path}"), handler)
 }
 
 fn route<T: 'static>(method: Method, path: String, handler: impl Handler<T, Arc<App>>) -> Route {

@@ -190,8 +190,13 @@ impl Doorkeeper {
         } else {
             let Ok(key) = Key::parse(text) else { return refused("", "not a key") };
             let hash = key.hash(secret);
+            let row = match found(store.key_by_hash(hash).await)? {
+                // It may be what a key was before it was rotated.
+                None => found(store.key_by_old_hash(hash, i64::try_from(now).unwrap_or(i64::MAX)).await)?,
+                row => row,
+            };
             // The database compares bytes as it likes; this comparison takes the same time always.
-            found(store.key_by_hash(hash).await)?.filter(|row| row.hash == hash)
+            row.filter(|row| row.hash == hash)
         };
         match row {
             None => refused("", "an unknown key"),
@@ -210,7 +215,7 @@ fn found(row: Result<Option<KeyRow>, qwenda_store::Error>) -> Result<Option<KeyR
     row.map_err(|error| ApiError::of(Code::Internal).log(error))
 }
 
-fn bearer(header: &[u8]) -> Option<&str> {
+pub(super) fn bearer(header: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(header).ok()?.trim();
     let (scheme, key) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())

@@ -1,5 +1,6 @@
 //! The rules, apart from HTTP. `chat` is the story of a request.
 
+pub(crate) mod admin;
 pub(crate) mod admit;
 pub(crate) mod answer;
 pub(crate) mod catalogue;

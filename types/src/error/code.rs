@@ -83,6 +83,14 @@ codes! {
     InvalidImage,
     /// Audio that does not meet the requirements; longer codes say why.
     InvalidAudio,
+    /// A signed request lacks a part of its signature.
+    IncompleteSignature,
+    /// A signature is not what the request and the secret come to.
+    SignatureMismatch,
+    /// A signed request was seen before.
+    NonceUsed,
+    /// A signed request is too old, or of a time to come.
+    TimestampExpired,
     /// No key, a wrong one, or one that was revoked.
     InvalidApiKey,
     /// The key does not belong to the workspace of the request.
@@ -109,10 +117,18 @@ codes! {
     WorkspaceNotFound,
     /// Nothing at that path.
     PathNotFound,
+    /// Nothing of that name or id.
+    NotFound,
+    /// No access key of that id.
+    AccessKeyNotFound,
     /// The caller took too long to send the request.
     RequestTimeout,
     /// What is to be made is there already, or is being made otherwise.
     Conflict,
+    /// What is to be changed was changed meanwhile.
+    PreconditionFailed,
+    /// What is to be changed may only be so by who says which version of it was seen.
+    PreconditionRequired,
     /// Too many requests, for whatever reason.
     Throttled,
     /// More requests per minute than allowed.

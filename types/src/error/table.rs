@@ -104,6 +104,18 @@ pub static TABLE: &[Row] = &[
     same(Code::InvalidAudio, 400, "Audio", "The audio does not meet the requirements.")
         .means("Audio of the request does not meet the requirements.", "音频不符合要求。")
         .advice("Change it as the message says.", "请按错误信息修改。"),
+    same(Code::IncompleteSignature, 400, "IncompleteSignature", "The request is not signed whole.")
+        .means("A header that a signed request needs is missing, unsigned or malformed.", "签名请求缺少必需的请求头，或该请求头未参与签名、格式有误。")
+        .advice("Add or sign the header that the message names.", "请按提示补充该请求头并使其参与签名。"),
+    same(Code::SignatureMismatch, 400, "SignatureDoesNotMatch", "The signature is not what the request comes to.")
+        .means("The request was changed on its way, or signed with another secret.", "请求在途中被改动，或使用了其他密钥签名。")
+        .advice("Check the secret, and that the request is sent as it was signed.", "请检查密钥，并确保发送内容与签名时一致。"),
+    same(Code::NonceUsed, 400, "SignatureNonceUsed", "A request with this nonce was seen before.")
+        .means("The same signed request came twice.", "同一签名请求重复到达。")
+        .advice("Sign each request with a nonce of its own.", "请为每个请求使用新的随机数签名。"),
+    same(Code::TimestampExpired, 400, "InvalidTimeStamp.Expired", "The request's time is too far from the server's.")
+        .means("The header `x-acs-date` is more than 15 minutes from the server's clock.", "请求头 `x-acs-date` 与服务端时间相差超过 15 分钟。")
+        .advice("Set the clock; the message says how far it is off.", "请校准时钟，错误信息会给出偏差。"),
     request(Code::InvalidApiKey, 401, "invalid_api_key", "InvalidApiKey", "Incorrect API key provided. ").native_says("Invalid API-key provided.")
         .means("The key is missing, wrong or revoked.", "API Key 缺失、错误或已被吊销。")
         .advice("Send `Authorization: Bearer sk-…` with a key of this server.", "请使用本服务的密钥发送 `Authorization: Bearer sk-…`。"),
@@ -143,12 +155,24 @@ pub static TABLE: &[Row] = &[
     request(Code::PathNotFound, 404, "not_found", "NotFound", "Request path not found.")
         .means("Nothing answers at this path.", "请求路径不存在。")
         .advice("Check the base URL; it ends in `/v1`, `/compatible-mode/v1` or `/api/v1`.", "请检查 base URL，应以 `/v1`、`/compatible-mode/v1` 或 `/api/v1` 结尾。"),
+    request(Code::NotFound, 404, "resource_not_found", "ResourceNotFound", "There is nothing of this name or id.")
+        .means("No account, key or request has this name or id.", "没有此名称或 id 的账户、密钥或请求。")
+        .advice("List them and choose one of those.", "请先列出后选择。"),
+    same(Code::AccessKeyNotFound, 404, "InvalidAccessKeyId.NotFound", "The access key is not known.")
+        .means("No working access key has the id that signed the request.", "没有此 id 的有效 AccessKey。")
+        .advice("Make one with `qwenda admin keys create --signing`.", "请用 `qwenda admin keys create --signing` 创建。"),
     request(Code::RequestTimeout, 408, "request_timeout", "RequestTimeout", "The request was not sent in time.")
         .means("The request took too long to arrive.", "请求发送超时。")
         .advice("Check the network and send it again.", "请检查网络后重新发送。"),
     request(Code::Conflict, 409, "conflict", "Conflict", "The resource already exists.")
         .means("It exists already, or the same `Idempotency-Key` was used for another request.", "资源已存在，或相同的 `Idempotency-Key` 已用于其他请求。")
         .advice("Choose another name or key.", "请更换名称或键。"),
+    request(Code::PreconditionFailed, 412, "precondition_failed", "PreconditionFailed", "It was changed meanwhile.")
+        .means("Somebody else changed it since the version that `If-Match` names.", "自 `If-Match` 所指的版本以来已被他人修改。")
+        .advice("Read it again, and send the change with its new `ETag`.", "请重新读取，并以新的 `ETag` 再次提交。"),
+    request(Code::PreconditionRequired, 428, "precondition_required", "PreconditionRequired", "The header If-Match is missing.")
+        .means("A change must say which version it is a change of.", "修改时必须指明所依据的版本。")
+        .advice("Send the `ETag` of what you read as `If-Match`.", "请将读取时得到的 `ETag` 作为 `If-Match` 发送。"),
     own(Code::RateLimited, 429, "limit_requests", "Throttling.RateQuota", "You have exceeded your current request limit.").native_says("Requests rate limit exceeded, please try again later.").again()
         .means("More requests per minute than this key may send.", "每分钟请求数超限。")
         .advice("Send fewer; it recovers within a minute.", "请降低频率，一分钟内恢复。"),

@@ -57,14 +57,24 @@ pub(super) fn document(strictness: Strictness, language: Language) -> Value {
         "tags": tags,
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": language.of(
-                    "A key of `qwenda keys create`, or a temporary one of `POST /api/v1/tokens`.",
-                    "由 `qwenda keys create` 创建的密钥，或由 `POST /api/v1/tokens` 生成的临时密钥。",
-                ),
-            }},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": language.of(
+                        "A key of `qwenda keys create`, or a temporary one of `POST /api/v1/tokens`.",
+                        "由 `qwenda keys create` 创建的密钥，或由 `POST /api/v1/tokens` 生成的临时密钥。",
+                    ),
+                },
+                "admin": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": language.of(
+                        "An admin key of `qwenda admin keys create`.",
+                        "由 `qwenda admin keys create` 创建的管理员密钥。",
+                    ),
+                },
+            },
             "parameters": parameters,
             "headers": operation::headers(language),
             "schemas": schemas,

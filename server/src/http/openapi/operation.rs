@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{NATIVE, language::Language};
+use super::super::{ADMIN, NATIVE, language::Language};
 
 /// An operation as the parts have it. Texts are in one language already.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,6 +34,9 @@ pub(in crate::http) struct Operation {
     /// Whether it wants no key.
     #[serde(default)]
     open: bool,
+    /// Whether its answer has a version, by which it may be changed.
+    #[serde(default)]
+    versioned: bool,
     /// Statuses of errors besides those that every operation has.
     #[serde(default)]
     errors: Vec<u16>,
@@ -110,6 +113,9 @@ impl Operation {
         if self.open {
             item["security"] = json!([]);
         }
+        if path.starts_with(ADMIN) {
+            item["security"] = json!([{"admin": []}]);
+        }
         if let Some(request) = &self.request {
             let mut body = json!({"schema": reference("schemas", request)});
             if !self.examples.is_empty() {
@@ -127,29 +133,34 @@ impl Operation {
             content["text/event-stream"] = json!({"schema": events.schema()});
         }
         let mut headers = json!({"x-request-id": reference("headers", "RequestId")});
-        if self.request.is_some() && self.id != "tokenize" {
+        if self.request.is_some() && self.id != "tokenize" && !path.starts_with(ADMIN) {
             headers["x-qwenda-ignored-fields"] = reference("headers", "IgnoredFields");
         }
         if self.kept {
             headers["x-qwenda-replayed"] = reference("headers", "Replayed");
         }
+        if self.versioned {
+            headers["etag"] = reference("headers", "ETag");
+        }
         let good = language.of("The answer.", "应答。");
         let mut responses = Map::new();
         responses.insert("200".to_owned(), json!({"description": good, "headers": headers, "content": content}));
-        for status in self.statuses() {
+        for status in self.statuses(path) {
             responses.insert(status.to_string(), failure(status, path, language));
         }
         responses.into()
     }
 
     /// The statuses of its errors, each once and in order.
-    fn statuses(&self) -> Vec<u16> {
+    fn statuses(&self, path: &str) -> Vec<u16> {
         let mut statuses = vec![429, 500];
         statuses.extend(&self.errors);
         if !self.open {
             statuses.push(401);
         }
-        if self.request.is_some() {
+        if path.starts_with(ADMIN) {
+            statuses.extend([400, 403, 408]);
+        } else if self.request.is_some() {
             // What does not arrive, what no model can answer now, and what those behind us say.
             statuses.extend([400, 403, 404, 408, 502, 503, 504]);
         }
@@ -174,14 +185,24 @@ fn failure(status: u16, path: &str, language: Language) -> Value {
         headers["retry-after-ms"] = reference("headers", "RetryAfterMs");
     }
     json!({
-        "description": meaning(status, language),
+        "description": meaning(status, path, language),
         "headers": headers,
         "content": {"application/json": {"schema": reference("schemas", schema)}},
     })
 }
 
-fn meaning(status: u16, language: Language) -> &'static str {
+fn meaning(status: u16, path: &str, language: Language) -> &'static str {
     let (en, zh) = match status {
+        401 if path.starts_with(ADMIN) => ("There is no working admin key.", "缺少有效的管理员密钥。"),
+        403 if path.starts_with(ADMIN) => {
+            ("The role may not do this; the message says which may.", "角色无此权限，错误信息会指出所需角色。")
+        }
+        404 if path.starts_with(ADMIN) => ("Nothing has this name or id.", "没有此名称或 id。"),
+        409 if path.starts_with(ADMIN) => {
+            ("It is there already, or the `id` was used for something else.", "已经存在，或该 `id` 已用于其他操作。")
+        }
+        412 => ("It was changed since the version that `If-Match` names.", "自 `If-Match` 所指的版本以来已被修改。"),
+        428 => ("The header `If-Match` is missing.", "缺少请求头 `If-Match`。"),
         400 => ("The request is wrong; the message names the field.", "请求有误，错误信息会指出字段。"),
         401 => ("The key is missing, wrong, revoked or past its time.", "密钥缺失、错误、已吊销或已过期。"),
         403 => ("This key, or this kind of call, is not allowed.", "该密钥或该调用方式不被允许。"),
@@ -210,6 +231,12 @@ pub(super) fn headers(language: Language) -> Value {
             json!({"type": "string", "format": "uuid"}),
             "The request's id; errors and native bodies repeat it, and the operator finds it in the log.",
             "请求的 id；错误与原生应答中也会重复，管理员可据此在日志中查找。",
+        ),
+        "ETag": header(
+            true,
+            json!({"type": "string"}),
+            "The version, which a change sends as `If-Match`.",
+            "版本，修改时作为 `If-Match` 发送。",
         ),
         "IgnoredFields": header(
             false,

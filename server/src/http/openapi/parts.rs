@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 use super::{super::language::Language, operation::Operation};
 
 const FRAME: &str = include_str!("parts/frame.json");
-const OPERATIONS: [&str; 3] = [
+const OPERATIONS: [&str; 4] = [
     include_str!("parts/operations-compat.json"),
     include_str!("parts/operations-native.json"),
+    include_str!("parts/operations-admin.json"),
     include_str!("parts/operations-service.json"),
 ];
-const SCHEMAS: [&str; 9] = [
+const SCHEMAS: [&str; 10] = [
     include_str!("parts/sampling.json"),
     include_str!("parts/chat.json"),
     include_str!("parts/messages.json"),
@@ -20,6 +21,7 @@ const SCHEMAS: [&str; 9] = [
     include_str!("parts/completions.json"),
     include_str!("parts/vectors.json"),
     include_str!("parts/native.json"),
+    include_str!("parts/admin.json"),
     include_str!("parts/service.json"),
 ];
 /// What a schema of the parts may have besides the words of JSON Schema: the names of schemas whose
