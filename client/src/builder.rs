@@ -2,8 +2,11 @@
 
 use std::{env, fmt, sync::Arc};
 
+use qwenda_ledger::{money::Currency, price::PriceList};
+
 use crate::{
-    Client, Error, Result, Retry, Secret, Timeouts,
+    Budget, Client, Error, Result, Retry, Secret, Timeouts,
+    budget::Purse,
     client::Inner,
     retry::Allowance,
     service::{Protocol, Region, Service},
@@ -44,6 +47,8 @@ pub struct Builder {
     event_bytes_max: usize,
     answer_bytes_max: usize,
     accept_open: bool,
+    prices: Option<PriceList>,
+    budget: Option<Budget>,
     transport: Option<Arc<dyn Transport>>,
 }
 
@@ -68,6 +73,8 @@ impl Default for Builder {
             event_bytes_max: qwenda_types::sse::EVENT_BYTES_MAX,
             answer_bytes_max: 256 << 20,
             accept_open: false,
+            prices: None,
+            budget: None,
             transport: None,
         }
     }
@@ -201,6 +208,19 @@ impl Builder {
         self
     }
 
+    /// Other prices than the public ones: the mainland's in CNY for its regions and for any address, the
+    /// international ones in USD for the others.
+    pub fn prices(mut self, list: PriceList) -> Self {
+        self.prices = Some(list);
+        self
+    }
+
+    /// What the client may spend.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
     /// Another way than the network.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
@@ -225,6 +245,11 @@ impl Builder {
             }
             Place::Url(url) => Service::at(url, self.replays)?,
         };
+        let currency = match &self.place {
+            Place::Region(Region::Singapore | Region::Virginia) => Currency::Usd,
+            Place::Workspace { region, .. } if !region.starts_with("cn-") => Currency::Usd,
+            _ => Currency::Cny,
+        };
         if self.key.as_ref().is_some_and(|key| !key.is_sendable()) {
             return Err(Error::config("the key is empty, or has characters that no header can carry"));
         }
@@ -240,6 +265,8 @@ impl Builder {
             limits: self.limits,
             retry: self.retry,
             allowance: Allowance::new(self.allowance),
+            prices: self.prices.unwrap_or_else(|| PriceList::published(currency)),
+            purse: Purse::new(self.budget),
             headers: self.headers,
             event_bytes_max: self.event_bytes_max,
             answer_bytes_max: self.answer_bytes_max,

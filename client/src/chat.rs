@@ -10,8 +10,16 @@ use qwenda_types::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Client, Error, Result, Retry, Timeouts, call::Terms, error::Kind, reply::Reply, service::Protocol,
-    stream::ChatStream, transport::Request,
+    Client, Error, Estimate, Result, Timeouts,
+    budget::OUTPUT_TOKENS_ASSUMED,
+    call::Terms,
+    error::Kind,
+    estimate,
+    plain::{map_of, terms},
+    reply::Reply,
+    service::Protocol,
+    stream::{ChatStream, How},
+    transport::Request,
 };
 
 /// Longest idempotency key, in characters.
@@ -210,22 +218,12 @@ impl ChatBuilder {
         self
     }
 
-    /// Other limits than the client's. That of connecting stays the client's.
-    pub fn timeouts(mut self, limits: Timeouts) -> Self {
-        self.terms.limits = Some(limits);
-        self
-    }
+    terms!();
 
     /// Another limit of the whole call than the client's.
     pub fn total_timeout(self, limit: Duration) -> Self {
         let limits = self.terms.limits.unwrap_or(self.client.0.limits);
         self.timeouts(Timeouts { total: Some(limit), ..limits })
-    }
-
-    /// Another way of sending again than the client's.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.terms.retry = Some(retry);
-        self
     }
 
     /// The key under which a service that knows such keys makes the answer once, even over several processes:
@@ -246,16 +244,33 @@ impl ChatBuilder {
         &self.request
     }
 
+    /// What the request will use and may cost.
+    ///
+    /// # Example
+    /// ```
+    /// # let client = qwenda::Mock::new().client();
+    /// let estimate = client.chat("qwen-plus").user("Why is the sky blue?").max_tokens(500).estimate();
+    /// println!("about {} tokens, at most {}", estimate.input_tokens, estimate.most.expect("it is listed"));
+    /// ```
+    pub fn estimate(&self) -> Estimate {
+        estimate::chat(&self.client.0.prices, &self.request, None)
+    }
+
     /// Sends the request; returns once an answer begins.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] if the request has no message; else as the service has it, after what [`Retry`] allows.
+    /// [`Kind::Invalid`] if the request has no message, [`Kind::OverBudget`] if it may cost more than the client
+    /// may spend; else as the service has it, after what [`Retry`](crate::Retry) allows.
     pub async fn stream(self) -> Result<ChatStream> {
         let request = self.wire()?;
+        let inner = &self.client.0;
+        let estimate = estimate::chat(&inner.prices, &self.request, Some(OUTPUT_TOKENS_ASSUMED));
+        let hold = inner.purse.hold(estimate.most.as_ref())?;
         let cumulative = CUMULATIVE.iter().any(|model| self.request.model.starts_with(model));
-        let call = self.client.0.call(request, &self.request.model, &self.terms);
-        let cumulative = cumulative && self.client.0.protocol == Protocol::OpenAi;
-        ChatStream::open(call, cumulative, self.client.0.accept_open).await
+        let call = inner.call(request, &self.request.model, &self.terms);
+        let cumulative = cumulative && inner.protocol == Protocol::OpenAi;
+        let how = How { cumulative, accept_open: inner.accept_open, client: self.client.clone() };
+        ChatStream::open(call, how, hold).await
     }
 
     fn wire(&self) -> Result<Request> {
@@ -295,10 +310,7 @@ impl ChatBuilder {
             let options = request.stream_options.take().unwrap_or_default();
             request.stream_options = Some(StreamOptions { include_usage: true, ..options });
         }
-        match serde_json::to_value(&request) {
-            Ok(Value::Object(map)) => map,
-            _ => unreachable!("a request is a struct of plain JSON"),
-        }
+        map_of(&request)
     }
 
     fn native_body(&self, endpoint: Endpoint) -> Map<String, Value> {

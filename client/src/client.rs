@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use qwenda_ledger::{money::Nanos, price::PriceList};
 use serde_json::{Map, Value};
 
 use crate::{
-    Builder, ChatBuilder, ModelsBuilder, Result, Retry, Secret, Timeouts,
+    Builder, ChatBuilder, CompleteBuilder, EmbedBuilder, ModelsBuilder, RerankBuilder, Result, Retry, Secret, Timeouts,
+    TokenizeBuilder, TokenizeInput,
+    budget::Purse,
     call::{Call, Terms},
     retry::Allowance,
     service::{Protocol, Service},
@@ -34,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Timeouts,
     pub(crate) retry: Retry,
     pub(crate) allowance: Allowance,
+    pub(crate) prices: PriceList,
+    pub(crate) purse: Arc<Purse>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) event_bytes_max: usize,
     pub(crate) answer_bytes_max: usize,
@@ -57,6 +62,38 @@ impl Client {
     /// A chat with this model.
     pub fn chat(&self, model: impl Into<String>) -> ChatBuilder {
         ChatBuilder::new(self.clone(), model.into())
+    }
+
+    /// Continues a text.
+    pub fn complete(&self, model: impl Into<String>, prompt: impl Into<String>) -> CompleteBuilder {
+        CompleteBuilder::new(self.clone(), model.into(), prompt.into())
+    }
+
+    /// Makes vectors of texts.
+    pub fn embed<T: Into<String>>(&self, model: impl Into<String>, texts: impl IntoIterator<Item = T>) -> EmbedBuilder {
+        EmbedBuilder::new(self.clone(), model.into(), texts.into_iter().map(Into::into).collect())
+    }
+
+    /// Ranks documents by their relevance to a question.
+    pub fn rerank<T: Into<String>>(
+        &self,
+        model: impl Into<String>,
+        query: impl Into<String>,
+        documents: impl IntoIterator<Item = T>,
+    ) -> RerankBuilder {
+        let documents = documents.into_iter().map(Into::into).collect();
+        RerankBuilder::new(self.clone(), model.into(), query.into(), documents)
+    }
+
+    /// Counts tokens.
+    pub fn tokenize(&self, model: impl Into<String>, input: impl Into<TokenizeInput>) -> TokenizeBuilder {
+        TokenizeBuilder::new(self.clone(), model.into(), input.into())
+    }
+
+    /// What this client and its clones have spent in the period of its [`Budget`](crate::Budget), in the budget's
+    /// currency; zero without one.
+    pub fn spent(&self) -> Nanos {
+        self.0.purse.spent()
     }
 
     /// Which models the service has.

@@ -24,33 +24,51 @@
 //! ```
 #![warn(missing_docs)]
 
+mod budget;
 mod builder;
 mod call;
 mod chat;
 mod client;
+mod complete;
+mod cost;
+mod embed;
 mod error;
+mod estimate;
 mod mock;
 mod plain;
 mod reply;
+mod rerank;
 mod retry;
 mod secret;
 mod service;
 mod stream;
 mod timeouts;
+mod tokenize;
 pub mod transport;
 
+pub use qwenda_ledger::{
+    money::{Currency, Nanos},
+    price::PriceList,
+};
 pub use qwenda_types as types;
 
+pub use budget::Budget;
 pub use builder::Builder;
 pub use chat::{ChatBuilder, IDEMPOTENCY_KEY_CHARS_MAX};
 pub use client::Client;
+pub use complete::{CompleteBuilder, Completion};
+pub use cost::Cost;
+pub use embed::{EmbedBuilder, Embeddings, Near};
 pub use error::{Attempt, Billed, Error, Fault, Kind, Lang, Limit, Result, Throttle};
+pub use estimate::Estimate;
 pub use mock::Mock;
 pub use plain::{Meta, ModelsBuilder};
 pub use qwenda_types::chat::{Message, Role};
 pub use reply::{Choice, Finish, Reply, ToolCall, Usage};
+pub use rerank::{Hit, Ranking, RerankBuilder};
 pub use retry::{ATTEMPTS_MAX, Retry, Unknown};
 pub use secret::Secret;
 pub use service::{Protocol, Region};
 pub use stream::{ChatStream, Event, Piece, Retrying};
 pub use timeouts::Timeouts;
+pub use tokenize::{TokenizeBuilder, TokenizeInput, Tokens};

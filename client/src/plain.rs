@@ -4,17 +4,44 @@ use std::{fmt, future::IntoFuture, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use qwenda_types::models::{Model, ModelList};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    Attempt, Client, Error, Result, Retry, Timeouts,
+    Attempt, Client, Error, Result,
     call::Terms,
     client::Inner,
     error::{Facts, refused_in_stream},
     stream::{is_error, unreadable},
     transport::{Method, Request},
 };
+
+/// What every builder of a call can set.
+macro_rules! terms {
+    () => {
+        /// Other limits than the client's. That of connecting stays the client's.
+        pub fn timeouts(mut self, limits: crate::Timeouts) -> Self {
+            self.terms.limits = Some(limits);
+            self
+        }
+
+        /// Another way of sending again than the client's.
+        pub fn retry(mut self, retry: crate::Retry) -> Self {
+            self.terms.retry = Some(retry);
+            self
+        }
+    };
+}
+
+pub(crate) use terms;
+
+/// A request as JSON.
+pub(crate) fn map_of(request: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(request) {
+        Ok(Value::Object(map)) => map,
+        _ => unreachable!("a request is a struct of plain JSON"),
+    }
+}
 
 /// How an answer came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,17 +106,7 @@ impl ModelsBuilder {
         Self { client, terms: Terms { reads: true, ..Terms::default() } }
     }
 
-    /// Other limits than the client's.
-    pub fn timeouts(mut self, limits: Timeouts) -> Self {
-        self.terms.limits = Some(limits);
-        self
-    }
-
-    /// Another way of sending again than the client's.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.terms.retry = Some(retry);
-        self
-    }
+    terms!();
 }
 
 impl IntoFuture for ModelsBuilder {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    Error, Result,
+    Cost, Error, Result,
     error::{Attempt, Kind},
 };
 
@@ -194,6 +194,7 @@ pub struct Reply {
     /// The service's id of the request.
     pub request_id: Option<String>,
     pub(crate) usage: Option<Usage>,
+    pub(crate) cost: Option<Cost>,
     pub(crate) attempts: Vec<Attempt>,
 }
 
@@ -230,6 +231,12 @@ impl Reply {
     /// Its tokens; `None` where the service did not count them.
     pub fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()
+    }
+
+    /// What it costs by the client's price list; `None` where the list does not have the model, or the service did
+    /// not count.
+    pub fn cost(&self) -> Option<&Cost> {
+        self.cost.as_ref()
     }
 
     /// The attempts that failed before it came.

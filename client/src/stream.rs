@@ -15,8 +15,10 @@ pub(crate) use gather::Gather;
 pub(crate) use reader::{Frame, Reader, Reading, is_error, read_body, unreadable};
 
 use crate::{
-    Error, Result,
+    Client, Error, Result,
+    budget::Hold,
     call::Call,
+    cost,
     error::{Billed, Kind, Limit},
     reply::{Finish, Reply, ToolCall},
     transport::Response,
@@ -105,6 +107,16 @@ enum State {
     Ended,
 }
 
+/// How an answer is read and priced.
+#[derive(Clone)]
+pub(crate) struct How {
+    /// Texts are whole in every chunk.
+    pub(crate) cumulative: bool,
+    /// A stream without a reason for its end may be whole.
+    pub(crate) accept_open: bool,
+    pub(crate) client: Client,
+}
+
 /// An answer as it comes. Dropping it closes the connection, and the service stops generating.
 ///
 /// # Example
@@ -127,24 +139,28 @@ enum State {
 pub struct ChatStream {
     state: State,
     gather: Gather,
-    cumulative: bool,
-    accept_open: bool,
+    how: How,
+    hold: Hold,
     events: VecDeque<Event>,
     /// Something of the answer was handed out.
     begun: bool,
     whole: bool,
+    /// The name by which the model was asked for, and has its price.
+    model: String,
     request_id: Option<String>,
     attempts: Vec<crate::Attempt>,
 }
 
 impl ChatStream {
     /// Sends the request; returns once an answer begins.
-    pub(crate) async fn open(call: Call, cumulative: bool, accept_open: bool) -> Result<Self> {
+    pub(crate) async fn open(call: Call, how: How, hold: Hold) -> Result<Self> {
+        let call_model = call.reading.model.clone();
         let mut stream = Self {
             state: opening(Box::new(call)),
-            gather: Gather::new(cumulative),
-            cumulative,
-            accept_open,
+            gather: Gather::new(how.cumulative),
+            model: call_model,
+            how,
+            hold,
             events: VecDeque::new(),
             begun: false,
             whole: false,
@@ -242,6 +258,8 @@ impl ChatStream {
     fn named(&self, mut reply: Reply) -> Reply {
         reply.request_id.clone_from(&self.request_id);
         reply.attempts.clone_from(&self.attempts);
+        let prices = &self.how.client.0.prices;
+        reply.cost = reply.usage().and_then(|usage| cost::cost(prices, &self.model, usage));
         reply
     }
 
@@ -254,7 +272,7 @@ impl ChatStream {
                 self.state = State::Ended;
                 self.attempts.clone_from(&call.attempts);
                 self.events.extend(call.notices.drain(..).map(Event::Retry));
-                let response = response.map_err(|error| self.failed(error))?;
+                let response = response.map_err(|error| self.over(error))?;
                 self.request_id = response.header("x-request-id").map(str::to_owned).or(self.request_id.take());
                 match Reader::new(call.reading.clone(), response) {
                     Ok(reader) => self.state = State::Reading(call, Box::new(reader)),
@@ -273,6 +291,8 @@ impl ChatStream {
                         reader.rest();
                         call.succeeded();
                         self.whole = true;
+                        let cost = self.partial().cost;
+                        self.hold.post(cost.as_ref());
                     }
                     Err(error) => self.again(call, error, reader.last_id.take())?,
                 }
@@ -293,11 +313,11 @@ impl ChatStream {
             }
             Frame::Whole(answer) => {
                 self.gather.take_whole(*answer, &mut self.events)?;
-                self.gather.end(self.accept_open, &mut self.events)?;
+                self.gather.end(self.how.accept_open, &mut self.events)?;
                 return Ok(true);
             }
             Frame::Done => {
-                self.gather.end(self.accept_open, &mut self.events)?;
+                self.gather.end(self.how.accept_open, &mut self.events)?;
                 return Ok(true);
             }
             Frame::End => {
@@ -315,19 +335,19 @@ impl ChatStream {
             self.begun || !self.events.iter().all(|event| matches!(event, Event::Retry(_) | Event::Comment(_)));
         let lost = matches!(error.kind(), Kind::Disconnected | Kind::Truncated | Kind::Timeout(Limit::Idle));
         if resumed && !(lost && call.replays() && last_id.is_some()) {
-            return Err(self.failed(call.gave_up(error)));
+            return Err(self.over(call.gave_up(error)));
         }
         if lost && !resumed && error.kind() == Kind::Truncated && self.gather.is_empty() {
             error = error.with(|facts| facts.billed = Billed::Unknown);
         }
         match call.decide(error, resumed) {
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.over(error)),
             Ok(pause) => {
                 self.events.extend(call.notices.drain(..).map(Event::Retry));
                 if resumed {
                     call.resume_after(last_id);
                 } else {
-                    self.gather = Gather::new(self.cumulative);
+                    self.gather = Gather::new(self.how.cumulative);
                 }
                 call.pause = Some(pause);
                 self.state = opening(call);
@@ -349,6 +369,18 @@ impl ChatStream {
             }
             facts.partial = partial;
         })
+    }
+
+    /// As [`failed`](Self::failed), of the last attempt.
+    fn over(&mut self, error: Error) -> Error {
+        let error = self.failed(error);
+        let cost = error.partial().and_then(|reply| reply.cost.clone());
+        match cost {
+            // Services count before an answer ends, too.
+            Some(cost) => self.hold.post(Some(&cost)),
+            None => self.hold.fail(&error),
+        }
+        error
     }
 }
 

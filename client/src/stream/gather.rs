@@ -60,6 +60,7 @@ impl Gather {
             choices: Vec::new(),
             request_id: None,
             usage: None,
+            cost: None,
             attempts: Vec::new(),
         };
         Self { reply, open: Vec::new(), cumulative }

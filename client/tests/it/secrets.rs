@@ -85,7 +85,8 @@ async fn neither_key_nor_prompt_is_logged() {
     let writer = log.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For all tests: a subscriber of one thread loses what another thread had asked about before.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mock = Mock::new()
         .error(503, format!("busy {KEY} {PROMPT}"))
         .fail(TransportError::Connect { why: "refused".to_owned() })
