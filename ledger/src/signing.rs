@@ -183,7 +183,7 @@ impl Request<'_> {
         }
     }
 
-    fn to_sign(&self, signed: &[String], body_hash: &str) -> Result<String, Refused> {
+    fn to_sign(self, signed: &[String], body_hash: &str) -> Result<String, Refused> {
         let mut headers = String::new();
         for name in signed {
             let mut values: Vec<&str> =
@@ -208,8 +208,7 @@ impl Request<'_> {
 }
 
 fn mac(secret: &SigningSecret, to_sign: &str) -> [u8; 32] {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()).expect("HMAC takes keys of any length");
     mac.update(to_sign.as_bytes());
     mac.finalize().into_bytes().into()
 }

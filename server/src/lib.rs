@@ -17,12 +17,13 @@ mod meter;
 mod place;
 pub mod prices;
 mod service;
+pub mod statement;
 mod tasks;
 mod telemetry;
-pub mod when;
 
 pub use app::{BindError, Server};
 pub use clock::Clock;
 pub use config::{Auth, ServeConfig};
 pub use meter::Totals;
 pub use place::Place;
+pub use qwenda_ledger::time as when;

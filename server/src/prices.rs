@@ -6,7 +6,7 @@ use qwenda_ledger::{
     policy::ModelPattern,
     price::{CachePercents, Origin, PriceList},
 };
-use qwenda_store::prices::Made;
+use qwenda_store::{Store, prices::Made};
 
 use crate::{
     Place, books,
@@ -63,8 +63,14 @@ pub struct NewPrice {
 /// Every price: the published lists, then what was made here.
 pub async fn list(place: impl Into<Place>) -> Result<Vec<PriceEntry>, PricesError> {
     let (store, _) = keys::open(&place.into()).await?;
-    let (book, made) = (books::load(&store).await?, store.price_list().await?);
+    let all = list_of(&store).await;
     store.close().await;
+    all
+}
+
+/// The same of a database that is open.
+pub(crate) async fn list_of(store: &Store) -> Result<Vec<PriceEntry>, PricesError> {
+    let (book, made) = (books::load(store).await?, store.price_list().await?);
     let lists = Currency::ALL.map(PriceList::published);
     let ids = lists.iter().flat_map(|list| list.models().map(|(model, _)| format!("{}/{model}", list.id())));
     Ok(ids.filter_map(|id| book.get(&id).cloned()).chain(made).collect())
@@ -72,12 +78,19 @@ pub async fn list(place: impl Into<Place>) -> Result<Vec<PriceEntry>, PricesErro
 
 /// Makes a price that holds from now or later on. Those that are there stay as they are.
 pub async fn set(place: impl Into<Place>, new: NewPrice) -> Result<PriceEntry, PricesError> {
+    let (store, _) = keys::open(&place.into()).await?;
+    let made = set_in(&store, new, now()).await;
+    store.close().await;
+    made
+}
+
+/// The same in a database that is open.
+pub(crate) async fn set_in(store: &Store, new: NewPrice, now: i64) -> Result<PriceEntry, PricesError> {
     let NewPrice { model, account, currency, from, until, tiers, cost } = new;
     if let Err(why) = name(&model) {
         return Err(PricesError::Model { value: model, why });
     }
     let (price, cost) = (price(tiers)?, cost.map(|tier| price(vec![tier])).transpose()?);
-    let (store, _) = keys::open(&place.into()).await?;
     let account = match account {
         None => None,
         Some(wanted) => match store.account(&wanted).await? {
@@ -91,7 +104,6 @@ pub async fn set(place: impl Into<Place>, new: NewPrice) -> Result<PriceEntry, P
         let (account, theirs) = (account.name.clone(), account.currency);
         return Err(PricesError::Currency { account, theirs, currency });
     }
-    let now = now();
     if let Some(from) = from.filter(|from| *from < now) {
         return Err(PricesError::Past { from, now });
     }
@@ -107,10 +119,8 @@ pub async fn set(place: impl Into<Place>, new: NewPrice) -> Result<PriceEntry, P
         cost: cost.map(|price| Cost { currency, price }),
     };
     // What a server could not load must never be written.
-    books::load(&store).await?.of(currency).clone().add(entry.clone())?;
-    let made = store.price_create(&entry, now).await?;
-    store.close().await;
-    match made {
+    books::load(store).await?.of(currency).clone().add(entry.clone())?;
+    match store.price_create(&entry, now).await? {
         Made::New => Ok(entry),
         Made::SameId | Made::SameStart => Err(PricesError::Changed),
     }

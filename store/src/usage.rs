@@ -29,6 +29,22 @@ pub struct Wanted {
     pub limit: i64,
 }
 
+/// What usage is told apart by, besides its time and its currency.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Apart {
+    pub account: bool,
+    pub key: bool,
+    pub model: bool,
+}
+
+/// The sums of a time and of what was to be told apart; the rest is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    pub row: RollupRow,
+    /// What the charge is in.
+    pub currency: String,
+}
+
 /// The sums of a time, a key and a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollupRow {
@@ -104,6 +120,54 @@ impl Store {
         };
         Ok(rows.into_iter().map(rollup).collect())
     }
+
+    /// Sums of each `grain` that begins in a time, told apart by no more than is wanted, oldest first; those behind
+    /// the first `skip`.
+    pub async fn usage(&self, grain: &str, apart: Apart, wanted: &Wanted, skip: i64) -> Result<Vec<UsageRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT at, account_id, key_id, model, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT),
+                    CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
+                    CAST(SUM(charge_nanos) AS BIGINT), currency
+             FROM (SELECT at, CASE WHEN $6 = 1 THEN account_id ELSE '' END AS account_id,
+                          CASE WHEN $7 = 1 THEN key_id ELSE '' END AS key_id,
+                          CASE WHEN $8 = 1 THEN model ELSE '' END AS model,
+                          requests, input_tokens, cached_tokens, output_tokens, charge_nanos,
+                          COALESCE(currency, '') AS currency
+                   FROM rollups LEFT JOIN accounts ON accounts.id = account_id
+                   WHERE grain = $1 AND at >= $2 AND at < $3 AND (account_id = $4 OR $4 = '')
+                     AND (key_id = $5 OR $5 = '')) AS apart
+             GROUP BY at, account_id, key_id, model, currency
+             ORDER BY at, account_id, key_id, model, currency LIMIT $9 OFFSET $10",
+        )
+        .bind(grain)
+        .bind(wanted.from)
+        .bind(wanted.until)
+        .bind(wanted.account_id.as_deref().unwrap_or(""))
+        .bind(wanted.key_id.as_deref().unwrap_or(""))
+        .bind(i64::from(apart.account))
+        .bind(i64::from(apart.key))
+        .bind(i64::from(apart.model))
+        .bind(wanted.limit)
+        .bind(skip)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(summed).collect()
+    }
+}
+
+fn summed(row: &AnyRow) -> Result<UsageRow, Error> {
+    let rollup = RollupRow {
+        at: row.try_get(0)?,
+        account_id: row.try_get(1)?,
+        key_id: row.try_get(2)?,
+        model: row.try_get(3)?,
+        requests: row.try_get(4)?,
+        input_tokens: row.try_get(5)?,
+        cached_tokens: row.try_get(6)?,
+        output_tokens: row.try_get(7)?,
+        charge: Nanos::new(row.try_get(8)?),
+    };
+    Ok(UsageRow { row: rollup, currency: row.try_get(9)? })
 }
 
 fn paid(row: &AnyRow) -> Result<PaidRequest, Error> {

@@ -79,12 +79,18 @@ fn table() -> Vec<Route> {
         patch(ADMIN, "/accounts/{account}", admin::accounts::change),
         post(ADMIN, "/accounts/{account}/topups", admin::accounts::top_up),
         post(ADMIN, "/accounts/{account}/grants", admin::accounts::grant),
+        get(ADMIN, "/accounts/{account}/statement", admin::statement::show),
         post(ADMIN, "/keys", admin::keys::create),
         get(ADMIN, "/keys", admin::keys::list),
         get(ADMIN, "/keys/{key}", admin::keys::show),
         patch(ADMIN, "/keys/{key}", admin::keys::change),
         post(ADMIN, "/keys/{key}/disable", admin::keys::disable),
         post(ADMIN, "/keys/{key}/rotate", admin::keys::rotate),
+        get(ADMIN, "/prices", admin::prices::list),
+        post(ADMIN, "/prices", admin::prices::set),
+        get(ADMIN, "/usage", admin::usage::show),
+        get(ADMIN, "/requests", admin::usage::requests),
+        get(ADMIN, "/margin", admin::usage::margin),
     ];
     let others = vec![
         post("/compatible-api/v1", "/reranks", rerank::create).kept(),

@@ -1,8 +1,13 @@
 //! Who administers, and what they may do.
 
+use axum::http::{HeaderValue, header, request::Parts};
 use qwenda_ledger::{
-    key::{Secret, admin::AdminKey},
+    key::{
+        Secret,
+        admin::{AdminKey, SigningSecret},
+    },
     policy::{Action, Role, may},
+    signing::{self, Checked, Presented, Refused, Request},
 };
 use qwenda_store::{Store, admin::AdminKeyRow};
 use qwenda_types::error::{ApiError, Code};
@@ -66,10 +71,18 @@ impl Admin {
     }
 }
 
-/// Who presents this `Authorization` header.
+/// Who sends a request with this head, and, where it is signed, what its body has to come to.
 ///
 /// Admin keys are looked up at every request, so that one that was revoked is refused from then on.
-pub(crate) async fn recognise(app: &App, authorization: Option<&[u8]>) -> Result<Admin, ApiError> {
+pub(crate) async fn recognise(app: &App, head: &Parts) -> Result<(Admin, Option<Checked>), ApiError> {
+    let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    match authorization.and_then(|header| std::str::from_utf8(header).ok()).filter(|header| signing::is_like(header)) {
+        Some(header) => signed(app, head, header).await.map(|(admin, checked)| (admin, Some(checked))),
+        None => sent(app, authorization).await.map(|admin| (admin, None)),
+    }
+}
+
+async fn sent(app: &App, authorization: Option<&[u8]>) -> Result<Admin, ApiError> {
     let (store, secret) = folder(app)?;
     let Some(header) = authorization else {
         return Err(unknown("The request has no header \"Authorization: Bearer <admin key>\".", "no admin key"));
@@ -84,7 +97,64 @@ pub(crate) async fn recognise(app: &App, authorization: Option<&[u8]>) -> Result
     let hash = key.hash(secret);
     let row = store.admin_key_by_hash(hash).await.map_err(internal)?;
     // The database compares bytes as it likes; this comparison takes the same time always.
-    working(row.filter(|row| row.hash == Some(hash)), app)
+    working(row.filter(|row| row.hash == Some(hash)), app).ok_or_else(|| unknown("", "no working admin key"))
+}
+
+async fn signed(app: &App, head: &Parts, header: &str) -> Result<(Admin, Checked), ApiError> {
+    let (store, secret) = folder(app)?;
+    let presented = Presented::parse(header).map_err(refused)?;
+    let row = store.admin_key_by_id(&presented.access_key).await.map_err(internal)?;
+    let admin = working(row.filter(|row| row.hash.is_none()), app).ok_or_else(|| {
+        ApiError::of(Code::AccessKeyNotFound).say(
+            "Specified access key is not found; make one with `qwenda admin keys create --signing`, and check that it \
+             was not revoked.",
+        )
+    })?;
+    let mut headers = Vec::with_capacity(head.headers.len() + 1);
+    for (name, value) in &head.headers {
+        // What is not text was not signed; if it had to be, it is missing.
+        if let Ok(value) = value.to_str() {
+            headers.push((name.as_str().to_owned(), value.to_owned()));
+        }
+    }
+    // In HTTP/2 the host is a part of the address.
+    if let Some(host) = head.uri.authority().filter(|_| !head.headers.contains_key(header::HOST)) {
+        headers.push(("host".to_owned(), host.as_str().to_owned()));
+    }
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+    let request = Request { method: head.method.as_str(), path, query, headers: &headers };
+    let secret = SigningSecret::of(&admin.id, secret);
+    let checked = request.check(&presented, &secret, admin.now()).map_err(refused)?;
+    Ok((admin, checked))
+}
+
+/// Sees that a signed request has the body that was signed, and that it comes for the first time.
+pub(crate) async fn complete(admin: &Admin, checked: &Checked, body: &[u8]) -> Result<(), ApiError> {
+    if !checked.is_of(body) {
+        let why = "The signature does not match: the body is not the one whose hash x-acs-content-sha256 says.";
+        return Err(ApiError::of(Code::SignatureMismatch).say(why));
+    }
+    let (nonce, until) = (&checked.nonce, checked.expires_at);
+    match admin.store.nonce_use(&admin.id, nonce, until, admin.now()).await.map_err(internal)? {
+        true => Ok(()),
+        false => Err(ApiError::of(Code::NonceUsed).say(
+            "Specified signature nonce was used already: the same request came twice. Sign each with a nonce of its own.",
+        )),
+    }
+}
+
+fn refused(why: Refused) -> ApiError {
+    match why {
+        Refused::Incomplete(why) => {
+            ApiError::of(Code::IncompleteSignature).say(format!("The request is not signed whole: {why}."))
+        }
+        Refused::Time { .. } => {
+            ApiError::of(Code::TimestampExpired).say(format!("Specified time stamp or date value is expired: {why}."))
+        }
+        Refused::Mismatch { .. } => {
+            ApiError::of(Code::SignatureMismatch).say(format!("Specified signature does not match: {why}."))
+        }
+    }
 }
 
 /// The folder that is administered.
@@ -98,15 +168,10 @@ fn folder(app: &App) -> Result<(&Store, &Secret), ApiError> {
     }
 }
 
-fn working(row: Option<AdminKeyRow>, app: &App) -> Result<Admin, ApiError> {
-    let (store, secret) = folder(app)?;
-    match row {
-        None => Err(unknown("", "an unknown admin key")),
-        Some(AdminKeyRow { revoked_at: Some(_), .. }) => Err(unknown("", "a revoked admin key")),
-        Some(AdminKeyRow { id, name, role, .. }) => {
-            Ok(Admin { id, name, role, store: store.clone(), secret: secret.clone(), clock: app.clock.clone() })
-        }
-    }
+fn working(row: Option<AdminKeyRow>, app: &App) -> Option<Admin> {
+    let (store, secret) = folder(app).ok()?;
+    let AdminKeyRow { id, name, role, .. } = row.filter(|row| row.revoked_at.is_none())?;
+    Some(Admin { id, name, role, store: store.clone(), secret: secret.clone(), clock: app.clock.clone() })
 }
 
 fn unknown(hint: &str, log: &str) -> ApiError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Query, Request},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, header},
 };
 use qwenda_ledger::policy::Action;
 use qwenda_types::error::{ApiError, Code};
@@ -33,11 +33,20 @@ impl FromRequest<Arc<App>> for Call {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
-        let header = parts.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let admin = admin::recognise(app, header).await?;
+        let (admin, signed) = admin::recognise(app, &parts).await?;
         let query = Query::try_from_uri(&parts.uri).map(|Query(query)| query);
         let query = query.map_err(|_| ApiError::of(Code::InvalidParameter).say("The query cannot be read."))?;
+        let coded = parts.headers.contains_key(header::CONTENT_ENCODING);
         let body = extract::read(&parts.headers, body, app).await?;
+        match signed {
+            // What was hashed are the bytes of the wire, and those are gone.
+            Some(_) if coded => {
+                let why = "The request is not signed whole: a signed body is sent without Content-Encoding.";
+                return Err(ApiError::of(Code::IncompleteSignature).say(why).into());
+            }
+            Some(checked) => admin::complete(&admin, &checked, &body).await?,
+            None => {}
+        }
         Ok(Self { admin, query, headers: parts.headers, body })
     }
 }

@@ -8,6 +8,10 @@ mod call;
 mod failure;
 mod form;
 pub(super) mod keys;
+mod period;
+pub(super) mod prices;
+pub(super) mod statement;
+pub(super) mod usage;
 
 use axum::{
     Json,

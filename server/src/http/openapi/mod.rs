@@ -70,8 +70,10 @@ pub(super) fn document(strictness: Strictness, language: Language) -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "description": language.of(
-                        "An admin key of `qwenda admin keys create`.",
-                        "由 `qwenda admin keys create` 创建的管理员密钥。",
+                        "An admin key of `qwenda admin keys create`. In its place a request may be signed by an access key of \
+                         `qwenda admin keys create --signing`, as Alibaba Cloud's are (ACS3-HMAC-SHA256).",
+                        "由 `qwenda admin keys create` 创建的管理员密钥。也可以用 `qwenda admin keys create --signing` 创建的 \
+                         AccessKey 对请求签名（ACS3-HMAC-SHA256，与阿里云相同）。",
                     ),
                 },
             },

@@ -3,6 +3,8 @@
 mod accounts;
 mod keys;
 mod roles;
+mod signing;
+mod usage;
 
 use qwenda_server::{
     accounts::Accounts,

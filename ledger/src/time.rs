@@ -1,7 +1,5 @@
 //! Times as they are written and read. All are UTC.
 
-use qwenda_ledger::terms::date;
-
 const DAY: i64 = 86_400;
 /// The last second of the year 9999. What is greater was meant in milliseconds.
 const SECONDS_MAX: i64 = 253_402_300_799;
@@ -60,6 +58,23 @@ fn day(year: i64, month: i64, day: i64) -> Option<i64> {
     ((there.0, i64::from(there.1), i64::from(there.2)) == (year, month, day)).then_some(at)
 }
 
+/// Year, month and day (UTC) of a second since 1970.
+///
+/// Counts days from the first of March of the year 0, so that the day that comes every four years is the
+/// last of its year (H. Hinnant, "chrono-compatible low-level date algorithms").
+pub fn date(seconds: i64) -> (i64, u32, u32) {
+    let days = seconds.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as u32, day as u32)
+}
+
 /// Days since 1970, the other way round as [`date`].
 fn since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -80,6 +95,23 @@ pub fn number(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        // From Python's datetime.
+        for (seconds, want) in [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (951_782_400, (2000, 2, 29)),
+            (951_868_800, (2000, 3, 1)),
+            (1_772_323_199, (2026, 2, 28)),
+            (1_772_323_200, (2026, 3, 1)),
+            (4_107_542_400, (2100, 3, 1)),
+            (1_798_761_599, (2026, 12, 31)),
+        ] {
+            assert_eq!(date(seconds), want, "{seconds}");
+        }
+    }
 
     #[test]
     fn months_end_where_the_next_begins() {
