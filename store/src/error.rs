@@ -50,9 +50,15 @@ pub enum Error {
     /// The store was closed.
     #[error("the database is closed")]
     Closed,
+    /// The writer cannot be started.
+    #[error("cannot start a thread that writes: {0}")]
+    Thread(std::io::Error),
     /// A statement failed.
     #[error("database: {0}")]
     Sql(#[from] sqlx::Error),
+    /// A statement of the writer to a file failed.
+    #[error("database: {0}")]
+    File(#[from] rusqlite::Error),
 }
 
 impl Error {

@@ -12,6 +12,7 @@ mod error;
 mod json;
 pub mod keys;
 pub mod ledger;
+mod link;
 mod meta;
 pub mod prices;
 pub mod usage;
@@ -25,6 +26,7 @@ use std::{
 };
 
 pub use error::Error;
+use link::Link;
 use sqlx::{
     AnyConnection, AnyPool, Connection, Executor, SqlSafeStr,
     any::AnyPoolOptions,
@@ -93,7 +95,7 @@ impl Store {
             .await
             .map_err(|source| Error::opening(&path, source))?;
         migrate(&pool, &path).await?;
-        Ok(Self { writer: ledger::Writer::start(pool.clone()), pool })
+        Ok(Self { writer: ledger::Writer::start(Link::to_file(&path)?)?, pool })
     }
 
     /// Opens the database of a PostgreSQL server, `postgres://USER:PASSWORD@HOST/NAME`, which several servers
@@ -107,11 +109,12 @@ impl Store {
             .await
             .map_err(|source| Error::Unreachable { url: without_password(url), source })?;
         migrate(&pool, Path::new(&without_password(url))).await?;
-        Ok(Self { writer: ledger::Writer::start(pool.clone()), pool })
+        Ok(Self { writer: ledger::Writer::start(Link::Server(pool.clone()))?, pool })
     }
 
     /// Closes all connections; what was written is in the database afterwards.
     pub async fn close(&self) {
+        self.writer.close().await;
         self.pool.close().await;
     }
 }

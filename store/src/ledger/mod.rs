@@ -1,6 +1,6 @@
 //! Holds and posts, and where money and tokens are.
 //!
-//! One task writes for everybody: what waits is written in one transaction (`writer.rs`), and each is
+//! One thread writes for everybody: what waits is written in one transaction (`writer.rs`), and each is
 //! answered when that is durable. What all of it is about is read at once (`batch.rs`), changed in memory by
 //! the rules (`state.rs`, `hold.rs`, `post.rs`, `transfer.rs`) and written at once. Writers of several processes
 //! take turns at one row, so what one reads there nobody else changes; the guard is in the write all the same.

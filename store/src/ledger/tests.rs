@@ -4,11 +4,11 @@ use qwenda_ledger::{
 };
 
 use super::{batch::Batch, *};
-use crate::accounts::AccountRow;
+use crate::{accounts::AccountRow, link::Link};
 
 /// Writes operations, and what they come to when the end of that transaction is not known and they are tried again.
-async fn twice(store: &Store, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
-    let mut batch = Batch::begin(&store.pool, ops).await.unwrap();
+async fn twice(link: &mut Link, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
+    let mut batch = Batch::begin(link, ops).await.unwrap();
     let mut first = Vec::new();
     for op in ops {
         first.push(batch.apply(op, None).unwrap());
@@ -16,7 +16,7 @@ async fn twice(store: &Store, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
     batch.commit().await.unwrap();
     let mut again = Vec::new();
     for (op, before) in ops.iter().zip(&first) {
-        let mut batch = Batch::begin(&store.pool, std::slice::from_ref(op)).await.unwrap();
+        let mut batch = Batch::begin(link, std::slice::from_ref(op)).await.unwrap();
         again.push(batch.apply(op, Some(before)).unwrap());
         batch.commit().await.unwrap();
     }
@@ -64,7 +64,7 @@ async fn what_was_committed_after_all_is_not_done_again_and_says_the_same() {
         // The budget is used up: refused then, and refused again.
         money(46),
     ];
-    let (first, again) = twice(&store, &ops).await;
+    let (first, again) = twice(&mut Link::to_file(&dir.path().join(crate::FILE_NAME)).unwrap(), &ops).await;
     assert!(matches!(&first[6], Done::Refused(Refused::Budget { .. })), "{:?}", first[6]);
     // A hold that was let go of behind it is not open any more.
     assert_eq!(again[1], Done::Refused(Refused::NotOpen));

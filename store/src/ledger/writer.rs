@@ -1,10 +1,12 @@
-//! The task that writes for everybody.
+//! The thread that writes for everybody.
 
-use sqlx::AnyPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use super::{Done, Op, batch::Batch};
-use crate::{Error, Store};
+use crate::{Error, Store, link::Link};
 
 /// Most operations in a transaction: beyond this, waiting for the next one costs less.
 const BATCH_MAX: usize = 256;
@@ -13,15 +15,33 @@ const WAITING_MAX: usize = 4096;
 
 type Answer = oneshot::Sender<Result<Done, Error>>;
 
-/// Where operations are handed in. Its task ends with the last of its clones.
+enum Job {
+    Write(Op, Answer),
+    /// Ends the writer, after everything before.
+    Close(oneshot::Sender<()>),
+}
+
+/// Where operations are handed in. What writes them ends with the last of its clones.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer(mpsc::Sender<(Op, Answer)>);
+pub(crate) struct Writer(mpsc::Sender<Job>);
 
 impl Writer {
-    pub(crate) fn start(pool: AnyPool) -> Self {
+    /// Starts it, on a thread of its own: it waits for the disk.
+    pub(crate) fn start(mut link: Link) -> Result<Self, Error> {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(run(pool, waiting));
-        Self(sender)
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        thread.spawn(move || runtime.block_on(run(&mut link, waiting))).map_err(Error::Thread)?;
+        Ok(Self(sender))
+    }
+
+    /// Ends it when everything that waits is written.
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.0.send(Job::Close(done)).await.is_ok() {
+            // It ends either way.
+            let _ = closed.await;
+        }
     }
 }
 
@@ -29,26 +49,42 @@ impl Store {
     /// Hands an operation in and waits until it is durable.
     pub(super) async fn write(&self, op: Op) -> Result<Done, Error> {
         let (answer, answered) = oneshot::channel();
-        self.writer.0.send((op, answer)).await.map_err(|_| Error::Closed)?;
+        self.writer.0.send(Job::Write(op, answer)).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 }
 
-async fn run(pool: AnyPool, mut waiting: mpsc::Receiver<(Op, Answer)>) {
-    let mut these = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut these, BATCH_MAX).await > 0 {
-        let (ops, answers): (Vec<Op>, Vec<Answer>) = these.drain(..).unzip();
+async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        let (mut ops, mut answers, mut close) = (Vec::new(), Vec::new(), None);
+        for job in jobs.drain(..) {
+            match job {
+                // Who comes behind the end is told by its answer being dropped.
+                Job::Write(op, answer) if close.is_none() => {
+                    ops.push(op);
+                    answers.push(answer);
+                }
+                Job::Write(..) => {}
+                Job::Close(done) => close = close.or(Some(done)),
+            }
+        }
         let mut answers = answers.into_iter();
         // What is about all holds at once is written by itself, in its turn.
         for ops in ops.chunk_by(|op, next| !op.is_about_all() && !next.is_about_all()) {
-            let results = match together(&pool, ops, None).await {
+            let results = match together(link, ops, None).await {
                 Ok(done) => done.into_iter().map(Ok).collect(),
-                Err(failed) => one_by_one(&pool, ops, failed).await,
+                Err(failed) => one_by_one(link, ops, failed).await,
             };
             for (result, answer) in results.into_iter().zip(&mut answers) {
                 // Who no longer waits has left; what was written stays.
                 let _ = answer.send(result);
             }
+        }
+        if let Some(done) = close {
+            drop(waiting);
+            let _ = done.send(());
+            return;
         }
     }
 }
@@ -64,8 +100,8 @@ enum Failed {
 }
 
 /// `before` is what the operations came to in a transaction of which is not known whether it was written.
-async fn together(pool: &AnyPool, ops: &[Op], before: Option<&[Done]>) -> Result<Vec<Done>, Failed> {
-    let mut batch = Batch::begin(pool, ops).await.map_err(Failed::Begin)?;
+async fn together(link: &mut Link, ops: &[Op], before: Option<&[Done]>) -> Result<Vec<Done>, Failed> {
+    let mut batch = Batch::begin(link, ops).await.map_err(Failed::Begin)?;
     let mut done = Vec::with_capacity(ops.len());
     for (i, op) in ops.iter().enumerate() {
         done.push(batch.apply(op, before.map(|before| &before[i])).map_err(Failed::Op)?);
@@ -78,7 +114,7 @@ async fn together(pool: &AnyPool, ops: &[Op], before: Option<&[Done]>) -> Result
 
 /// One operation may have spoilt it for the others, or the connection is gone: each by itself. What was written
 /// after all is found by its id and not done again.
-async fn one_by_one(pool: &AnyPool, ops: &[Op], failed: Failed) -> Vec<Result<Done, Error>> {
+async fn one_by_one(link: &mut Link, ops: &[Op], failed: Failed) -> Vec<Result<Done, Error>> {
     let (mut away, before) = match failed {
         Failed::Begin(error) => (Some(error), None),
         Failed::Op(_) => (None, None),
@@ -92,7 +128,7 @@ async fn one_by_one(pool: &AnyPool, ops: &[Op], failed: Failed) -> Vec<Result<Do
             continue;
         }
         let before = before.as_ref().map(|before| std::slice::from_ref(&before[i]));
-        results.push(match together(pool, std::slice::from_ref(op), before).await {
+        results.push(match together(link, std::slice::from_ref(op), before).await {
             Ok(mut done) => Ok(done.remove(0)),
             Err(Failed::Op(error) | Failed::Commit(error, _)) => Err(error),
             Err(Failed::Begin(error)) => Err(not_begun(away.insert(error))),
