@@ -1,13 +1,15 @@
 //! [`Builder`]: a client's settings.
 
-use std::{env, fmt, sync::Arc};
+use std::{env, fmt, path::PathBuf, sync::Arc};
 
 use qwenda_ledger::{money::Currency, price::PriceList};
 
 use crate::{
-    Budget, Client, Error, Result, Retry, Secret, Timeouts,
+    Budget, Client, Error, Observation, Result, Retry, Secret, Timeouts,
     budget::Purse,
+    cassette::Cassette,
     client::Inner,
+    observe::Observer,
     retry::Allowance,
     service::{Protocol, Region, Service},
     transport::{Transport, http::Http},
@@ -49,6 +51,8 @@ pub struct Builder {
     accept_open: bool,
     prices: Option<PriceList>,
     budget: Option<Budget>,
+    observer: Option<Observer>,
+    cassette: Option<PathBuf>,
     transport: Option<Arc<dyn Transport>>,
 }
 
@@ -75,6 +79,8 @@ impl Default for Builder {
             accept_open: false,
             prices: None,
             budget: None,
+            observer: None,
+            cassette: None,
             transport: None,
         }
     }
@@ -221,6 +227,36 @@ impl Builder {
         self
     }
 
+    /// Is told what calls do, in their own tasks: it should be quick.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> qwenda::Result<()> {
+    /// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    ///
+    /// let sent = Arc::new(AtomicU32::new(0));
+    /// let counted = Arc::clone(&sent);
+    /// let client = qwenda::Mock::new().reply("hi").builder().observe(move |seen| {
+    ///     if matches!(seen.what, qwenda::What::Sent) {
+    ///         counted.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }).build()?;
+    /// client.chat("qwen-plus").user("hi").await?;
+    /// assert_eq!(sent.load(Ordering::Relaxed), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn observe(mut self, observer: impl Fn(&Observation) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Plays the exchanges in this file back, or records them if there is no such file. Neither the key nor what
+    /// looks like one gets into it; prompts and answers do.
+    pub fn cassette(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cassette = Some(path.into());
+        self
+    }
+
     /// Another way than the network.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
@@ -253,9 +289,15 @@ impl Builder {
         if self.key.as_ref().is_some_and(|key| !key.is_sendable()) {
             return Err(Error::config("the key is empty, or has characters that no header can carry"));
         }
-        let transport = match self.transport {
-            Some(transport) => transport,
-            None => Arc::new(Http::new(&service, self.limits.connect)?),
+        let way = || -> Result<Arc<dyn Transport>> {
+            match self.transport {
+                Some(transport) => Ok(transport),
+                None => Ok(Arc::new(Http::new(&service, self.limits.connect)?)),
+            }
+        };
+        let transport = match &self.cassette {
+            Some(path) => Arc::new(Cassette::new(path, way)?),
+            None => way()?,
         };
         Ok(Client(Arc::new(Inner {
             transport,
@@ -267,6 +309,7 @@ impl Builder {
             allowance: Allowance::new(self.allowance),
             prices: self.prices.unwrap_or_else(|| PriceList::published(currency)),
             purse: Purse::new(self.budget),
+            observer: self.observer,
             headers: self.headers,
             event_bytes_max: self.event_bytes_max,
             answer_bytes_max: self.answer_bytes_max,

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::{
-    Attempt, Error, Result, Timeouts,
+    Attempt, Error, Observation, Reply, Result, Timeouts, What,
     client::Inner,
     error::{Kind, Limit, refusal},
+    observe,
     retry::{Failed, Retry},
     stream::{Reading, Retrying, deadline, read_body},
     transport::{Request, Response, within},
@@ -18,6 +20,8 @@ const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) struct Call {
     client: Arc<Inner>,
+    operation: &'static str,
+    span: Span,
     request: Request,
     pub(crate) limits: Timeouts,
     retry: Retry,
@@ -43,11 +47,19 @@ pub(crate) struct Terms {
 }
 
 impl Call {
-    pub(crate) fn new(client: &Arc<Inner>, request: Request, reading: Reading, terms: &Terms) -> Self {
+    pub(crate) fn new(
+        client: &Arc<Inner>,
+        operation: &'static str,
+        request: Request,
+        reading: Reading,
+        terms: &Terms,
+    ) -> Self {
         let limits = terms.limits.unwrap_or(client.limits);
         Self {
             replays: client.service.replays || terms.reads,
             client: Arc::clone(client),
+            span: observe::span(operation, &reading.model),
+            operation,
             request,
             limits,
             retry: terms.retry.unwrap_or(client.retry),
@@ -86,7 +98,7 @@ impl Call {
             let read = read_body(body, self.reading.answer_bytes_max, self.limits.idle);
             match self.in_time(read).await {
                 Ok(bytes) => {
-                    self.succeeded();
+                    self.succeeded(None);
                     return Ok((response, bytes, self.attempts));
                 }
                 Err(error) => self.pause = Some(self.decide(error, false)?),
@@ -113,7 +125,9 @@ impl Call {
             return Err(self.gave_up(error));
         };
         let (kind, status) = (facts.kind, facts.status);
-        tracing::debug!(attempt = attempts, kind = ?kind, status, pause_ms = pause.as_millis() as u64, "sending again");
+        let pause_ms = pause.as_millis() as u64;
+        self.span.in_scope(|| tracing::debug!(attempt = attempts, kind = ?kind, status, pause_ms, "sending again"));
+        self.observe(|| What::Failed { kind, status, pause: Some(pause) });
         self.attempts.push(Attempt { kind, status, pause });
         self.notices.push(Retrying { attempt: attempts, kind, pause, resumed });
         Ok(pause)
@@ -122,13 +136,34 @@ impl Call {
     /// The error with all attempts.
     pub(crate) fn gave_up(&mut self, error: Error) -> Error {
         let (kind, status) = (error.kind(), error.status());
+        self.span.record("error.type", format!("{kind:?}"));
+        self.observe(|| What::Failed { kind, status, pause: None });
         self.attempts.push(Attempt { kind, status, pause: Duration::ZERO });
         let attempts = self.attempts.clone();
         error.with(|facts| facts.attempts = attempts)
     }
 
-    pub(crate) fn succeeded(&self) {
+    /// The answer is whole; of a chat, it is this.
+    pub(crate) fn succeeded(&self, reply: Option<&Reply>) {
         self.client.allowance.earn();
+        if let Some(reply) = reply {
+            observe::record(&self.span, reply);
+        }
+        self.observe(|| What::Finished {
+            usage: reply.and_then(|reply| reply.usage().cloned().map(Box::new)),
+            cost: reply.and_then(|reply| reply.cost().cloned()),
+        });
+    }
+
+    fn observe(&self, what: impl FnOnce() -> What) {
+        let Some(observer) = &self.client.observer else { return };
+        observer(&Observation {
+            operation: self.operation,
+            model: self.reading.model.clone(),
+            attempt: self.attempts.len() as u32 + 1,
+            elapsed: self.began.elapsed(),
+            what: what(),
+        });
     }
 
     /// Asks for what follows the event of this id.
@@ -139,6 +174,7 @@ impl Call {
     }
 
     async fn send_once(&self) -> Result<Response> {
+        self.observe(|| What::Sent);
         let sending = self.client.transport.send(self.request.clone());
         let first_byte = async {
             match within(self.limits.first_byte, sending).await {
@@ -148,6 +184,8 @@ impl Call {
         };
         let mut response = self.in_time(first_byte).await?;
         if (200..300).contains(&response.status) {
+            let status = response.status;
+            self.observe(|| What::Began { status });
             return Ok(response);
         }
         let body = std::mem::replace(&mut response.body, crate::transport::Body::whole(Vec::new()));

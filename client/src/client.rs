@@ -6,10 +6,11 @@ use qwenda_ledger::{money::Nanos, price::PriceList};
 use serde_json::{Map, Value};
 
 use crate::{
-    Builder, ChatBuilder, CompleteBuilder, EmbedBuilder, ModelsBuilder, RerankBuilder, Result, Retry, Secret, Timeouts,
-    TokenizeBuilder, TokenizeInput,
+    Batches, Builder, ChatBuilder, CompleteBuilder, EmbedBuilder, Files, ModelsBuilder, RerankBuilder, Result, Retry,
+    Secret, Timeouts, TokenizeBuilder, TokenizeInput,
     budget::Purse,
     call::{Call, Terms},
+    observe::Observer,
     retry::Allowance,
     service::{Protocol, Service},
     stream::Reading,
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) allowance: Allowance,
     pub(crate) prices: PriceList,
     pub(crate) purse: Arc<Purse>,
+    pub(crate) observer: Option<Observer>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) event_bytes_max: usize,
     pub(crate) answer_bytes_max: usize,
@@ -90,6 +92,16 @@ impl Client {
         TokenizeBuilder::new(self.clone(), model.into(), input.into())
     }
 
+    /// Files at the service.
+    pub fn files(&self) -> Files {
+        Files(self.clone())
+    }
+
+    /// Requests that nobody waits for, at half the price.
+    pub fn batches(&self) -> Batches {
+        Batches(self.clone())
+    }
+
     /// What this client and its clones have spent in the period of its [`Budget`](crate::Budget), in the budget's
     /// currency; zero without one.
     pub fn spent(&self) -> Nanos {
@@ -138,7 +150,13 @@ impl Inner {
         }
     }
 
-    pub(crate) fn call(self: &Arc<Self>, request: Request, model: &str, terms: &Terms) -> Call {
-        Call::new(self, request, self.reading(model), terms)
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        operation: &'static str,
+        request: Request,
+        model: &str,
+        terms: &Terms,
+    ) -> Call {
+        Call::new(self, operation, request, self.reading(model), terms)
     }
 }

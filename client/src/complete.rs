@@ -111,7 +111,7 @@ impl IntoFuture for CompleteBuilder {
             let mut hold = inner.purse.hold(self.most().as_ref())?;
             let mut wire = inner.post(inner.service.compat("completions"), &map_of(&self.request));
             wire.set_header("idempotency-key", uuid::Uuid::new_v4().to_string());
-            let asked = inner.json::<CompletionResponse>(wire, model, &self.terms).await;
+            let asked = inner.json::<CompletionResponse>("text_completion", wire, model, &self.terms).await;
             let (answer, meta) = asked.inspect_err(|error| hold.fail(error))?;
             let usage = answer.usage.map(Usage::from);
             let cost = usage.as_ref().and_then(|usage| cost::cost(&inner.prices, model, usage));

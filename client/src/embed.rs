@@ -108,13 +108,14 @@ impl EmbedBuilder {
             match inner.protocol {
                 Protocol::OpenAi => {
                     let wire = inner.post(inner.service.compat("embeddings"), &map_of(&request));
-                    inner.json::<EmbeddingResponse>(wire, &self.model, &self.terms).await
+                    inner.json::<EmbeddingResponse>("embeddings", wire, &self.model, &self.terms).await
                 }
                 Protocol::DashScope => {
                     let body = to_map(&request).map_err(|error| Error::of(Kind::Invalid).say(error))?;
                     let path = "services/embeddings/text-embedding/text-embedding";
                     let wire = inner.post(inner.service.native(path)?, &body);
-                    let (answer, meta) = inner.json::<NativeEmbeddings>(wire, &self.model, &self.terms).await?;
+                    let (answer, meta) =
+                        inner.json::<NativeEmbeddings>("embeddings", wire, &self.model, &self.terms).await?;
                     Ok((answer.into_compat(&self.model, EncodingFormat::Float), meta))
                 }
             }

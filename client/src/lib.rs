@@ -7,6 +7,8 @@
 //!
 //! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
 //!
+//! Features: `blocking` for programs that do not await.
+//!
 //! # Example
 //! ```no_run
 //! # async fn run() -> qwenda::Result<()> {
@@ -24,9 +26,13 @@
 //! ```
 #![warn(missing_docs)]
 
+mod batches;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod budget;
 mod builder;
 mod call;
+mod cassette;
 mod chat;
 mod client;
 mod complete;
@@ -34,7 +40,9 @@ mod cost;
 mod embed;
 mod error;
 mod estimate;
+mod files;
 mod mock;
+mod observe;
 mod plain;
 mod reply;
 mod rerank;
@@ -52,6 +60,7 @@ pub use qwenda_ledger::{
 };
 pub use qwenda_types as types;
 
+pub use batches::{Batch, Batches, LINE_BYTES_MAX, LINES_MAX, RequestCounts, batch_lines};
 pub use budget::Budget;
 pub use builder::Builder;
 pub use chat::{ChatBuilder, IDEMPOTENCY_KEY_CHARS_MAX};
@@ -61,7 +70,9 @@ pub use cost::Cost;
 pub use embed::{EmbedBuilder, Embeddings, Near};
 pub use error::{Attempt, Billed, Error, Fault, Kind, Lang, Limit, Result, Throttle};
 pub use estimate::Estimate;
+pub use files::{FileInfo, Files, Page};
 pub use mock::Mock;
+pub use observe::{Observation, What};
 pub use plain::{Meta, ModelsBuilder};
 pub use qwenda_types::chat::{Message, Role};
 pub use reply::{Choice, Finish, Reply, ToolCall, Usage};

@@ -57,11 +57,12 @@ impl Inner {
     /// Sends a request and reads its answer.
     pub(crate) async fn json<T: DeserializeOwned>(
         self: &Arc<Self>,
+        operation: &'static str,
         request: Request,
         model: &str,
         terms: &Terms,
     ) -> Result<(T, Meta)> {
-        let (response, bytes, attempts) = self.call(request, model, terms).whole().await?;
+        let (response, bytes, attempts) = self.call(operation, request, model, terms).whole().await?;
         let mut meta = Meta { request_id: response.header("x-request-id").map(str::to_owned), attempts };
         let map: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(|error| named(unreadable(&error), &meta))?;
@@ -117,7 +118,7 @@ impl IntoFuture for ModelsBuilder {
         Box::pin(async move {
             let inner = &self.client.0;
             let request = inner.request(Method::Get, inner.service.compat("models"), Vec::new());
-            let (list, _): (ModelList, _) = inner.json(request, "", &self.terms).await?;
+            let (list, _): (ModelList, _) = inner.json("models", request, "", &self.terms).await?;
             Ok(list.data)
         })
     }

@@ -75,13 +75,15 @@ impl IntoFuture for RerankBuilder {
                 match inner.protocol {
                     Protocol::OpenAi => {
                         let wire = inner.post(inner.service.rerank.clone(), &map_of(request));
-                        let (answer, meta) = inner.json::<RerankResponse>(wire, &request.model, &self.terms).await?;
+                        let (answer, meta) =
+                            inner.json::<RerankResponse>("rerank", wire, &request.model, &self.terms).await?;
                         Ok((answer.results, answer.usage.total_tokens, meta))
                     }
                     Protocol::DashScope => {
                         let url = inner.service.native("services/rerank/text-rerank/text-rerank")?;
                         let wire = inner.post(url, &to_map(request));
-                        let (answer, meta) = inner.json::<NativeRanking>(wire, &request.model, &self.terms).await?;
+                        let (answer, meta) =
+                            inner.json::<NativeRanking>("rerank", wire, &request.model, &self.terms).await?;
                         Ok((answer.output.results, answer.usage.total_tokens, meta))
                     }
                 }

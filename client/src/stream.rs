@@ -289,10 +289,10 @@ impl ChatStream {
                     Ok(false) => self.state = State::Reading(call, reader),
                     Ok(true) => {
                         reader.rest();
-                        call.succeeded();
+                        let reply = self.partial();
+                        call.succeeded(Some(&reply));
                         self.whole = true;
-                        let cost = self.partial().cost;
-                        self.hold.post(cost.as_ref());
+                        self.hold.post(reply.cost());
                     }
                     Err(error) => self.again(call, error, reader.last_id.take())?,
                 }

@@ -93,7 +93,7 @@ impl IntoFuture for TokenizeBuilder {
                 ("parameters".to_owned(), json!({})),
             ]);
             let wire = inner.post(inner.service.native("tokenizer")?, &body);
-            let (answer, _): (TokenizerResponse, _) = inner.json(wire, &self.model, &self.terms).await?;
+            let (answer, _): (TokenizerResponse, _) = inner.json("tokenize", wire, &self.model, &self.terms).await?;
             Ok(Tokens { ids: answer.output.token_ids, texts: answer.output.tokens })
         })
     }

@@ -10,6 +10,7 @@ pub(crate) fn all() -> Result<(), String> {
     let suite = suites::json_schema()?;
     let suite = suite.to_str().ok_or("the path of the JSON Schema suite is not UTF-8")?;
     run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite)])?;
+    run::cargo(&["test", "--package", "qwenda", "--all-features"])?;
     // Last: the slowest, and it only says something when the rest holds.
     clients::suite(&[])?;
     // Python was found for the clients, or installed.

@@ -1,6 +1,7 @@
 //! The client against services that fail in every way.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod extras;
 mod faults;
 mod plain;
 mod retries;

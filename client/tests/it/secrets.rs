@@ -94,6 +94,6 @@ async fn neither_key_nor_prompt_is_logged() {
     let client = mock.builder().key(KEY).build().unwrap();
     client.chat("m").user(PROMPT).await.unwrap();
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.contains("sending again"), "{text}");
+    assert!(text.contains("sending again") && text.contains("gen_ai.request.model"), "{text}");
     check(&text);
 }

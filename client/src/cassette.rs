@@ -1,0 +1,195 @@
+//! Exchanges with a real service, kept in a file and played back: tests that once had a network.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use futures_util::{future::BoxFuture, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Error, Result,
+    transport::{Body, Method, Request, Response, Transport, TransportError},
+};
+
+/// Headers of answers that are kept; others may be secrets, and none of them is read.
+const HEADERS: [&str; 5] = ["content-type", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"];
+/// What a key begins with, and how many characters of one follow at least.
+const KEY_BEGINS: &str = "sk-";
+const KEY_CHARS_MIN: usize = 8;
+
+/// A way that records what another way brings, or plays it back.
+///
+/// A request is found by its method, its path and its body; what is asked for twice is answered in the order of
+/// the recording. Neither the key nor anything that looks like one gets into the file. Prompts and answers do.
+#[derive(Clone)]
+pub(crate) struct Cassette {
+    tape: Arc<Mutex<Tape>>,
+    path: Arc<PathBuf>,
+    /// `None` plays back.
+    recorded: Option<Arc<dyn Transport>>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Tape {
+    exchanges: Vec<Exchange>,
+    #[serde(skip)]
+    played: Vec<bool>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Exchange {
+    method: String,
+    path: String,
+    request: Value,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Cassette {
+    /// Plays the file back if it is there, else records what `transport` brings into it.
+    pub(crate) fn new(path: &Path, transport: impl FnOnce() -> Result<Arc<dyn Transport>>) -> Result<Self> {
+        let cannot = |error: &dyn std::fmt::Display| Error::config(format!("cassette {}: {error}", path.display()));
+        let (tape, recorded) = match fs::read(path) {
+            Ok(bytes) => {
+                let mut tape: Tape = serde_json::from_slice(&bytes).map_err(|error| cannot(&error))?;
+                tape.played = vec![false; tape.exchanges.len()];
+                (tape, None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Tape::default(), Some(transport()?)),
+            Err(error) => return Err(cannot(&error)),
+        };
+        Ok(Self { tape: Arc::new(Mutex::new(tape)), path: Arc::new(path.to_owned()), recorded })
+    }
+
+    fn tape(&self) -> MutexGuard<'_, Tape> {
+        // Every change of the tape is whole before anything can panic.
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn play(&self, asked: &Exchange) -> std::result::Result<Response, TransportError> {
+        let mut tape = self.tape();
+        let fits =
+            |one: &Exchange| one.method == asked.method && one.path == asked.path && one.request == asked.request;
+        let place = (0..tape.exchanges.len()).find(|place| !tape.played[*place] && fits(&tape.exchanges[*place]));
+        let Some(place) = place else {
+            let why = format!("the cassette has no answer to {} {}", asked.method, asked.path);
+            return Err(TransportError::Broken { why });
+        };
+        tape.played[place] = true;
+        let exchange = tape.exchanges[place].clone();
+        Ok(Response::new(exchange.status, exchange.headers, Body::whole(exchange.body)))
+    }
+
+    /// Adds an exchange to the file, which is whole at all times.
+    fn keep(&self, exchange: Exchange) -> io::Result<()> {
+        let text = {
+            let mut tape = self.tape();
+            tape.exchanges.push(exchange);
+            serde_json::to_vec_pretty(&*tape)?
+        };
+        let beside = self.path.with_extension("part");
+        fs::write(&beside, text)?;
+        fs::rename(beside, &*self.path)
+    }
+}
+
+impl Transport for Cassette {
+    fn send(&self, request: Request) -> BoxFuture<'static, std::result::Result<Response, TransportError>> {
+        let this = self.clone();
+        let mut exchange = asked(&request);
+        Box::pin(async move {
+            let Some(recorded) = &this.recorded else { return this.play(&exchange) };
+            let response = recorded.send(request).await?;
+            exchange.status = response.status;
+            let kept = response.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
+            exchange.headers = kept.cloned().collect();
+            let (status, headers) = (response.status, response.headers);
+            let recording = Some((response.body, Vec::new(), exchange, this));
+            // Pieces are handed on as they come; only an answer that ended is kept.
+            let pieces = stream::unfold(recording, |recording| async {
+                let (mut body, mut bytes, mut exchange, cassette) = recording?;
+                match body.next().await {
+                    Some(Ok(piece)) => {
+                        bytes.extend_from_slice(&piece);
+                        Some((Ok(piece), Some((body, bytes, exchange, cassette))))
+                    }
+                    Some(Err(error)) => Some((Err(error), None)),
+                    None => {
+                        exchange.body = redacted(&String::from_utf8_lossy(&bytes));
+                        let kept = tokio::task::spawn_blocking(move || cassette.keep(exchange)).await;
+                        let why = match kept {
+                            Ok(Ok(())) => return None,
+                            Ok(Err(error)) => error.to_string(),
+                            Err(error) => error.to_string(),
+                        };
+                        let why = format!("the cassette cannot be written: {why}");
+                        Some((Err::<Bytes, _>(TransportError::Broken { why }), None))
+                    }
+                }
+            });
+            Ok(Response::new(status, headers, Body::new(pieces)))
+        })
+    }
+}
+
+/// What is asked, without what differs each time and without secrets.
+fn asked(request: &Request) -> Exchange {
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Delete => "DELETE",
+    };
+    // Whoever plays it back may ask at another address.
+    let path = request.url.split_once("://").map_or(request.url.as_str(), |(_, rest)| rest);
+    let path = path.split_once('/').map_or("", |(_, path)| path);
+    let body = redacted(&String::from_utf8_lossy(&request.body));
+    Exchange {
+        method: method.to_owned(),
+        path: format!("/{path}"),
+        request: serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        status: 0,
+        headers: Vec::new(),
+        body: String::new(),
+    }
+}
+
+/// The text without what looks like a key.
+fn redacted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find(KEY_BEGINS) {
+        let (before, key) = rest.split_at(place);
+        out.push_str(before);
+        let part_of_key = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let end = key.find(|c: char| !part_of_key(c)).unwrap_or(key.len());
+        let looks_like_one = end >= KEY_BEGINS.len() + KEY_CHARS_MIN && !before.ends_with(part_of_key);
+        out.push_str(if looks_like_one { "sk-***" } else { &key[..end] });
+        rest = &key[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_key_is_not_kept() {
+        for (text, want) in [
+            ("key sk-0123456789abcdef.", "key sk-***."),
+            ("\"sk-ws-01234567\"", "\"sk-***\""),
+            ("sk-", "sk-"),
+            ("task-oriented, risk-averse disk-0123456789", "task-oriented, risk-averse disk-0123456789"),
+            ("sk-abc sk-abcdefgh", "sk-abc sk-***"),
+        ] {
+            assert_eq!(redacted(text), want);
+        }
+    }
+}
