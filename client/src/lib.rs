@@ -7,7 +7,8 @@
 //!
 //! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
 //!
-//! Features: `blocking` for programs that do not await.
+//! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
+//! ([`extract`]); `blocking` for programs that do not await.
 //!
 //! # Example
 //! ```no_run
@@ -40,6 +41,8 @@ mod cost;
 mod embed;
 mod error;
 mod estimate;
+#[cfg(feature = "tools")]
+pub mod extract;
 mod files;
 mod mock;
 mod observe;
@@ -52,12 +55,16 @@ mod service;
 mod stream;
 mod timeouts;
 mod tokenize;
+#[cfg(feature = "tools")]
+pub mod tools;
 pub mod transport;
 
 pub use qwenda_ledger::{
     money::{Currency, Nanos},
     price::PriceList,
 };
+#[cfg(feature = "tools")]
+pub use qwenda_macros::tool;
 pub use qwenda_types as types;
 
 pub use batches::{Batch, Batches, LINE_BYTES_MAX, LINES_MAX, RequestCounts, batch_lines};
@@ -83,3 +90,14 @@ pub use service::{Protocol, Region};
 pub use stream::{ChatStream, Event, Piece, Retrying};
 pub use timeouts::Timeouts;
 pub use tokenize::{TokenizeBuilder, TokenizeInput, Tokens};
+
+/// For the code that [`macro@tool`] writes.
+#[cfg(feature = "tools")]
+#[doc(hidden)]
+pub mod __private {
+    pub use schemars;
+    pub use serde;
+    pub use serde_json::Value;
+
+    pub use crate::tools::Outcome;
+}

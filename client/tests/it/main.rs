@@ -1,9 +1,13 @@
 //! The client against services that fail in every way.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "tools")]
+mod extract;
 mod extras;
 mod faults;
 mod plain;
 mod retries;
 mod secrets;
 mod streams;
+#[cfg(feature = "tools")]
+mod tools;
