@@ -62,6 +62,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same for another who asked at the same time.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Row { what, why } => Self::Row { what, why: why.clone() },
+            Self::Sql(sqlx::Error::PoolClosed) | Self::Closed => Self::Closed,
+            error => Self::Away(error.to_string()),
+        }
+    }
+
     pub(crate) fn opening(path: &Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
         // SQLite's primary result codes are the low byte.

@@ -1,9 +1,9 @@
 //! Rows of API keys. Only the keyed hash of a key is here.
 
 use qwenda_ledger::{key::KeyHash, money::Currency, terms::Terms};
-use sqlx::{Row, any::AnyRow};
+use sqlx::any::AnyRow;
 
-use crate::{Error, Store, json};
+use crate::{Error, Store, json, link::Row};
 
 /// One key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,33 +33,42 @@ pub struct KeyAccount {
     pub suspended: bool,
 }
 
-fn row(row: &AnyRow) -> Result<KeyRow, Error> {
-    let id: String = row.try_get(0)?;
-    let hash: String = row.try_get(2)?;
-    let hash = KeyHash::from_hex(&hash)
-        .ok_or_else(|| sqlx::Error::Decode(format!("the hash of key {id} is not 64 hexadecimal digits").into()))?;
-    let account: Option<String> = row.try_get(7)?;
-    let account = match account {
+/// Reads keys, in the order of [`key`].
+pub(crate) const KEYS: &str =
+    "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
+            quota_stops, suspended_at, keys.version
+     FROM keys LEFT JOIN accounts ON accounts.id = account_id";
+
+fn any_key(row: &AnyRow) -> Result<KeyRow, Error> {
+    key(&mut Row::of(row)?)
+}
+
+pub(crate) fn key(row: &mut Row) -> Result<KeyRow, Error> {
+    let id = row.text(0)?;
+    let hash = KeyHash::from_hex(&row.text(2)?).ok_or_else(|| Error::Row {
+        what: "keys.hash",
+        why: format!("that of key {id} is not 64 hexadecimal digits"),
+    })?;
+    let account = match row.text_or_none(7)? {
         None => None,
         Some(id) => {
-            let currency: Option<String> = row.try_get(8)?;
+            let currency = row.text_or_none(8)?;
             let currency = currency.ok_or_else(|| Error::Row { what: "keys.account_id", why: id.clone() })?;
             let currency = currency.parse().map_err(|_| Error::Row { what: "accounts.currency", why: currency })?;
-            let quota_stops: Option<i64> = row.try_get(9)?;
-            let suspended_at: Option<i64> = row.try_get(10)?;
-            Some(KeyAccount { id, currency, quota_stops: quota_stops == Some(1), suspended: suspended_at.is_some() })
+            let quota_stops = row.int_or_none(9)? == Some(1);
+            Some(KeyAccount { id, currency, quota_stops, suspended: row.int_or_none(10)?.is_some() })
         }
     };
     Ok(KeyRow {
         id,
-        name: row.try_get(1)?,
+        name: row.text(1)?,
         hash,
-        last_four: row.try_get(3)?,
-        created_at: row.try_get(4)?,
-        revoked_at: row.try_get(5)?,
+        last_four: row.text(3)?,
+        created_at: row.int(4)?,
+        revoked_at: row.int_or_none(5)?,
         account,
-        terms: json::read("keys.rules", row.try_get(6)?)?,
-        version: row.try_get(11)?,
+        terms: json::read("keys.rules", &row.text(6)?)?,
+        version: row.int(11)?,
     })
 }
 
@@ -94,7 +103,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(row).collect()
+        rows.iter().map(any_key).collect()
     }
 
     /// Keys of an account, or with `None` of all, oldest first: `limit` at most, those behind `after`.
@@ -117,7 +126,7 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(row).collect()
+        rows.iter().map(any_key).collect()
     }
 
     /// The working keys of this name.
@@ -132,21 +141,7 @@ impl Store {
         .bind(name)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(row).collect()
-    }
-
-    /// The key with this hash, working or revoked.
-    pub async fn key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyRow>, Error> {
-        let found = sqlx::query(
-            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at, keys.version
-             FROM keys LEFT JOIN accounts ON accounts.id = account_id
-             WHERE keys.hash = $1",
-        )
-        .bind(hash.to_hex())
-        .fetch_optional(&self.pool)
-        .await?;
-        found.as_ref().map(row).transpose()
+        rows.iter().map(any_key).collect()
     }
 
     /// The key of this id, working or revoked.
@@ -160,7 +155,7 @@ impl Store {
         .bind(id)
         .fetch_optional(&self.pool)
         .await?;
-        found.as_ref().map(row).transpose()
+        found.as_ref().map(any_key).transpose()
     }
 
     /// The key that had this hash before it was rotated, while the old one works too; its `hash` is this one.
@@ -175,7 +170,7 @@ impl Store {
         .bind(now)
         .fetch_optional(&self.pool)
         .await?;
-        found.as_ref().map(row).transpose()
+        found.as_ref().map(any_key).transpose()
     }
 
     /// Gives a working key another hash, if nobody changed it since `key` was read. The old one works until

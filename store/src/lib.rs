@@ -15,6 +15,8 @@ pub mod ledger;
 mod link;
 mod meta;
 pub mod prices;
+mod reader;
+mod rows;
 pub mod usage;
 
 use std::{
@@ -27,6 +29,7 @@ use std::{
 
 pub use error::Error;
 use link::Link;
+use reader::Reader;
 use sqlx::{
     AnyConnection, AnyPool, Connection, Executor, SqlSafeStr,
     any::AnyPoolOptions,
@@ -43,7 +46,7 @@ const CONNECTIONS_MAX_POSTGRES: u32 = 8;
 
 /// What every connection to SQLite begins with: it waits for others, and what is committed is on the disk.
 const PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                       PRAGMA foreign_keys = ON";
+                       PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000";
 /// How long a connection is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -62,6 +65,7 @@ pub fn is_server_url(url: &str) -> bool {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
+    reader: Reader,
     writer: ledger::Writer,
 }
 
@@ -95,7 +99,8 @@ impl Store {
             .await
             .map_err(|source| Error::opening(&path, source))?;
         migrate(&pool, &path).await?;
-        Ok(Self { writer: ledger::Writer::start(Link::to_file(&path)?)?, pool })
+        let [reader, writer] = [Link::to_file(&path)?, Link::to_file(&path)?];
+        Ok(Self { reader: Reader::start(reader)?, writer: ledger::Writer::start(writer)?, pool })
     }
 
     /// Opens the database of a PostgreSQL server, `postgres://USER:PASSWORD@HOST/NAME`, which several servers
@@ -109,7 +114,8 @@ impl Store {
             .await
             .map_err(|source| Error::Unreachable { url: without_password(url), source })?;
         migrate(&pool, Path::new(&without_password(url))).await?;
-        Ok(Self { writer: ledger::Writer::start(Link::Server(pool.clone()))?, pool })
+        let [reader, writer] = [Link::Server(pool.clone()), Link::Server(pool.clone())];
+        Ok(Self { reader: Reader::start(reader)?, writer: ledger::Writer::start(writer)?, pool })
     }
 
     /// Closes all connections; what was written is in the database afterwards.

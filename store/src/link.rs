@@ -74,6 +74,19 @@ impl rusqlite::ToSql for Value {
 pub(crate) struct Row(Vec<Value>);
 
 impl Row {
+    /// A row that the pool has read.
+    pub(crate) fn of(row: &AnyRow) -> Result<Self, Error> {
+        (0..row.len()).map(|at| any(row, at)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A text that is looked at before it is taken; empty where there is none.
+    pub(crate) fn text_at(&self, at: usize) -> &str {
+        match self.0.get(at) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
     /// A column that has a text.
     pub(crate) fn text(&mut self, at: usize) -> Result<String, Error> {
         match self.take(at) {
@@ -137,6 +150,14 @@ impl Link {
         Ok(Self::File(connection))
     }
 
+    /// Runs a statement that only reads.
+    pub(crate) async fn query(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::File(connection) => rows_of(connection, sql, values),
+            Self::Server(pool) => statement(sql, values).fetch_all(&*pool).await?.iter().map(Row::of).collect(),
+        }
+    }
+
     /// Begins a transaction that no other writer is beside.
     pub(crate) async fn begin(&mut self) -> Result<Tx<'_>, Error> {
         match self {
@@ -174,22 +195,8 @@ impl Tx<'_> {
     /// Runs a statement that answers with rows.
     pub(crate) async fn query(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
         match self {
-            Self::File(tx) => {
-                let mut statement = tx.prepare_cached(&numbered(sql))?;
-                let columns = statement.column_count();
-                let rows = statement
-                    .query_map(rusqlite::params_from_iter(values), |row| {
-                        (0..columns).map(|at| row.get_ref(at).and_then(|value| read(at, value))).collect()
-                    })?
-                    .map(|row| row.map(Row));
-                Ok(rows.collect::<Result<_, _>>()?)
-            }
-            Self::Server(tx) => {
-                let rows = statement(sql, values).fetch_all(&mut **tx).await?;
-                rows.iter()
-                    .map(|row| (0..row.len()).map(|at| any(row, at)).collect::<Result<_, _>>().map(Row))
-                    .collect()
-            }
+            Self::File(tx) => rows_of(tx, sql, values),
+            Self::Server(tx) => statement(sql, values).fetch_all(&mut **tx).await?.iter().map(Row::of).collect(),
         }
     }
 
@@ -205,6 +212,15 @@ impl Tx<'_> {
 /// The text as SQLite counts its values: to it, `$1` is a name.
 fn numbered(sql: &str) -> String {
     sql.replace('$', "?")
+}
+
+fn rows_of(connection: &rusqlite::Connection, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+    let mut statement = connection.prepare_cached(&numbered(sql))?;
+    let columns = statement.column_count();
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
+        (0..columns).map(|at| row.get_ref(at).and_then(|value| read(at, value))).collect()
+    })?;
+    Ok(rows.map(|row| row.map(Row)).collect::<Result<_, _>>()?)
 }
 
 fn read(at: usize, value: rusqlite::types::ValueRef<'_>) -> rusqlite::Result<Value> {

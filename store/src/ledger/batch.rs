@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Done, Op,
     post::balance_id,
-    rows::{pieces, read, write, wrote},
     state::{Account, Amounts, Broken, BudgetRow, Hold, Made, Place, Spent, State, hold_ids},
 };
 use crate::{
     Error, json,
     link::{Link, Row, Tx, Value},
+    rows::{pieces, read, write, wrote},
 };
 
 /// Late holds that one operation lets go of: others wait meanwhile.

@@ -10,7 +10,6 @@
 mod batch;
 mod hold;
 mod post;
-mod rows;
 mod state;
 mod transfer;
 mod writer;

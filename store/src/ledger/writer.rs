@@ -1,5 +1,7 @@
 //! The thread that writes for everybody.
 
+use std::time::Duration;
+
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
@@ -10,6 +12,8 @@ use crate::{Error, Store, link::Link};
 
 /// Most operations in a transaction: beyond this, waiting for the next one costs less.
 const BATCH_MAX: usize = 256;
+/// How long a transaction waits for more, where the one before had several operations.
+const GATHERING: Duration = Duration::from_millis(1);
 /// Operations that may wait; who comes then waits to be let in.
 const WAITING_MAX: usize = 4096;
 
@@ -55,8 +59,19 @@ impl Store {
 }
 
 async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) {
+    let mut crowd = 0;
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+        // Where several write, more come at once, and a transaction costs more than each of them.
+        if crowd > 1 && jobs.len() < BATCH_MAX {
+            std::thread::sleep(GATHERING);
+            while jobs.len() < BATCH_MAX
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
+        }
+        crowd = jobs.len();
         let (mut ops, mut answers, mut close) = (Vec::new(), Vec::new(), None);
         for job in jobs.drain(..) {
             match job {

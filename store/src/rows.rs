@@ -36,7 +36,7 @@ fn places_of(rows: usize, types: &[&str]) -> String {
 }
 
 /// Writes rows with a statement that has `{}` where their values go. It must change each of them.
-pub(super) async fn write<T>(
+pub(crate) async fn write<T>(
     tx: &mut Tx<'_>,
     sql: &str,
     types: &[&str],
@@ -51,13 +51,13 @@ pub(super) async fn write<T>(
 }
 
 /// Fails where a statement did not write what it should have: somebody else was there.
-pub(super) fn wrote(changed: u64, rows: usize) -> Result<(), Error> {
+pub(crate) fn wrote(changed: u64, rows: usize) -> Result<(), Error> {
     if changed == rows as u64 { Ok(()) } else { Err(Error::Raced) }
 }
 
 /// Pieces of a list that a statement takes, its placeholders after the first few, and the values for them. Lists
 /// are filled up with their last to few lengths.
-pub(super) fn pieces<'a>(
+pub(crate) fn pieces<'a>(
     after: usize,
     list: &'a [&'a str],
 ) -> impl Iterator<Item = (usize, String, impl Iterator<Item = Value> + 'a)> {
@@ -70,7 +70,7 @@ pub(super) fn pieces<'a>(
 }
 
 /// Reads what is in a list; `sql` has `{}` where its placeholders go.
-pub(super) async fn read(tx: &mut Tx<'_>, sql: &str, list: &[&str]) -> Result<Vec<Row>, Error> {
+pub(crate) async fn read(tx: &mut Tx<'_>, sql: &str, list: &[&str]) -> Result<Vec<Row>, Error> {
     let mut rows = Vec::new();
     for (_, places, values) in pieces(0, list) {
         rows.extend(tx.query(&sql.replace("{}", &places), values.collect()).await?);
