@@ -6,7 +6,7 @@ pub use crate::time::date;
 use crate::{
     limit::{Limits, Rate},
     money::Nanos,
-    policy::{KeyRules, Role},
+    policy::{KeyRules, Role, narrow},
 };
 
 /// The terms of one key. What is absent is not limited.
@@ -89,6 +89,25 @@ impl Terms {
         })
     }
 
+    /// The terms of a key that stands for the one with these: it may do what both allow. Limits and budgets are
+    /// of this one, as what the other does counts towards it.
+    ///
+    /// # Errors
+    /// [`BadTerm`] as of [`rules`](Self::rules).
+    pub fn narrowed(&self, child: &Self) -> Result<Self, BadTerm> {
+        fn written<T: ToString>(all: Option<Vec<T>>) -> Option<Vec<String>> {
+            all.map(|all| all.iter().map(ToString::to_string).collect())
+        }
+        let KeyRules { models, networks, expires_at, role, .. } = narrow(&self.rules()?, &child.rules()?);
+        Ok(Self {
+            models: written(models),
+            networks: written(networks),
+            expires_at,
+            role: Some(role.to_string()),
+            ..self.clone()
+        })
+    }
+
     /// Its limits.
     pub fn limits(&self) -> Limits {
         Limits {
@@ -141,5 +160,19 @@ mod tests {
             assert_eq!(terms.rules().expect_err(text).field, field);
         }
         assert!(serde_json::from_str::<Terms>(r#"{"budgetday":"1"}"#).is_err());
+    }
+
+    #[test]
+    fn what_stands_for_a_key_may_do_what_both_allow_and_counts_towards_it() {
+        let parent: Terms = serde_json::from_str(
+            r#"{"models":["qwen3-*","qwen-plus"],"budget_day":"5","requests_per_minute":9,"expires_at":100}"#,
+        )
+        .expect("terms");
+        let child: Terms =
+            serde_json::from_str(r#"{"models":["qwen3-max","qwen-max"],"expires_at":50}"#).expect("terms");
+        let narrow = parent.narrowed(&child).expect("both are terms");
+        let want =
+            r#"{"models":["qwen3-max"],"expires_at":50,"role":"developer","requests_per_minute":9,"budget_day":"5"}"#;
+        assert_eq!(narrow, serde_json::from_str(want).expect("terms"));
     }
 }

@@ -181,11 +181,13 @@ impl Doorkeeper {
             return refused("The Authorization header is not of the form \"Bearer <key>\".", "no bearer");
         };
         let temporary = TemporaryKey::is_like(text);
+        let mut given = None;
         let row = if temporary {
             let says = match TemporaryKey::open(text, secret, now) {
                 Ok(says) => says,
                 Err(error) => return refused("", &error.to_string()),
             };
+            given = Some(says.terms()).filter(|_| says.is_narrow());
             found(store.key_by_id(&says.key_id).await)?
         } else {
             let Ok(key) = Key::parse(text) else { return refused("", "not a key") };
@@ -205,6 +207,10 @@ impl Doorkeeper {
                 refused("The key has expired.", "an expired key")
             }
             Some(KeyRow { id, account, terms, .. }) => {
+                let terms = match given {
+                    None => terms,
+                    Some(given) => terms.narrowed(&given).map_err(|error| ApiError::of(Code::Internal).log(error))?,
+                };
                 Ok(Caller { key_id: Some(id), temporary, account, terms: Arc::new(terms) })
             }
         }

@@ -1,7 +1,5 @@
 //! What every database behind the store must do.
 
-mod admin;
-
 use std::path::Path;
 
 use qwenda_ledger::{

@@ -11,6 +11,7 @@ mod database;
 mod books;
 mod postgres;
 
+mod admin;
 mod audit;
 mod backup;
 mod budgets;

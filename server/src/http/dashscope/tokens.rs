@@ -12,7 +12,10 @@ use super::{
     super::{error::Failure, extract::Authorized},
     asked,
 };
-use crate::{app::App, service};
+use crate::{
+    app::App,
+    service::temporary::{self, Wanted},
+};
 
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
@@ -20,7 +23,8 @@ pub(in crate::http) async fn create(
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Json<Value>, Failure> {
     let query = asked(query)?;
-    let seconds = query.iter().find(|(name, _)| name == "expire_in_seconds").map(|(_, value)| value.as_str());
-    let made = service::temporary::make(&app, &ask, seconds)?;
+    let value = |wanted: &str| query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let wanted = Wanted { seconds: value("expire_in_seconds"), models: value("models"), networks: value("networks") };
+    let made = temporary::make(&app, &ask, wanted)?;
     Ok(Json(json!({"token": made.key.reveal(), "expires_at": made.expires_at})))
 }

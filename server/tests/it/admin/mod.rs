@@ -4,6 +4,7 @@ mod accounts;
 mod keys;
 mod roles;
 mod signing;
+mod temporary;
 mod usage;
 
 use qwenda_server::{
