@@ -51,6 +51,8 @@ pub struct Builder {
     accept_open: bool,
     prices: Option<PriceList>,
     budget: Option<Budget>,
+    /// Calls cost nothing.
+    free: bool,
     observer: Option<Observer>,
     cassette: Option<PathBuf>,
     transport: Option<Arc<dyn Transport>>,
@@ -79,6 +81,7 @@ impl Default for Builder {
             accept_open: false,
             prices: None,
             budget: None,
+            free: false,
             observer: None,
             cassette: None,
             transport: None,
@@ -257,6 +260,26 @@ impl Builder {
         self
     }
 
+    /// Asks models in this process instead of a service: the same calls, without a network, free of charge. A
+    /// budget does not count them.
+    #[cfg(feature = "embedded")]
+    pub fn embedded(mut self, backend: Arc<dyn qwenda_backend::Backend>) -> Self {
+        self.transport = Some(Arc::new(crate::embedded::Embedded(backend)));
+        self.free = true;
+        self.prices = Some(PriceList::parse(crate::embedded::PRICES).expect("a test reads it"));
+        self.protocol(Protocol::OpenAi).base_url(crate::embedded::URL)
+    }
+
+    /// As [`embedded`](Self::embedded), of one model: a name or a path, as `qwenda models` has them. Blocks while
+    /// it is loaded, which takes seconds.
+    ///
+    /// # Errors
+    /// [`Kind::Config`](crate::Kind::Config) where it is not there or cannot be used.
+    #[cfg(feature = "embedded")]
+    pub fn embedded_model(self, model: &str) -> Result<Self> {
+        Ok(self.embedded(crate::embedded::open(model, qwenda_backend::local::LocalOptions::default())?))
+    }
+
     /// Another way than the network.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
@@ -308,7 +331,7 @@ impl Builder {
             retry: self.retry,
             allowance: Allowance::new(self.allowance),
             prices: self.prices.unwrap_or_else(|| PriceList::published(currency)),
-            purse: Purse::new(self.budget),
+            purse: Purse::new(self.budget.filter(|_| !self.free)),
             observer: self.observer,
             headers: self.headers,
             event_bytes_max: self.event_bytes_max,

@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +24,7 @@ const KEY_CHARS_MIN: usize = 8;
 /// A way that records what another way brings, or plays it back.
 ///
 /// A request is found by its method, its path and its body; what is asked for twice is answered in the order of
-/// the recording. Neither the key nor anything that looks like one gets into the file. Prompts and answers do.
+/// the recording. An answer is recorded before any of it is handed on. Neither the key nor anything that looks like one gets into the file. Prompts and answers do.
 #[derive(Clone)]
 pub(crate) struct Cassette {
     tape: Arc<Mutex<Tape>>,
@@ -109,31 +108,22 @@ impl Transport for Cassette {
             exchange.status = response.status;
             let kept = response.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
             exchange.headers = kept.cloned().collect();
-            let (status, headers) = (response.status, response.headers);
-            let recording = Some((response.body, Vec::new(), exchange, this));
-            // Pieces are handed on as they come; only an answer that ended is kept.
-            let pieces = stream::unfold(recording, |recording| async {
-                let (mut body, mut bytes, mut exchange, cassette) = recording?;
-                match body.next().await {
-                    Some(Ok(piece)) => {
-                        bytes.extend_from_slice(&piece);
-                        Some((Ok(piece), Some((body, bytes, exchange, cassette))))
-                    }
-                    Some(Err(error)) => Some((Err(error), None)),
-                    None => {
-                        exchange.body = redacted(&String::from_utf8_lossy(&bytes));
-                        let kept = tokio::task::spawn_blocking(move || cassette.keep(exchange)).await;
-                        let why = match kept {
-                            Ok(Ok(())) => return None,
-                            Ok(Err(error)) => error.to_string(),
-                            Err(error) => error.to_string(),
-                        };
-                        let why = format!("the cassette cannot be written: {why}");
-                        Some((Err::<Bytes, _>(TransportError::Broken { why }), None))
-                    }
-                }
-            });
-            Ok(Response::new(status, headers, Body::new(pieces)))
+            let (status, headers, mut body) = (response.status, response.headers, response.body);
+            // It is on the tape before it is handed on: whoever has the answer may read the file.
+            let mut pieces = Vec::new();
+            while let Some(piece) = body.next().await {
+                pieces.push(piece);
+            }
+            if pieces.iter().all(std::result::Result::is_ok) {
+                let bytes: Vec<u8> = pieces.iter().flatten().flat_map(|piece| piece.iter().copied()).collect();
+                exchange.body = redacted(&String::from_utf8_lossy(&bytes));
+                let unwritten = |why: &dyn std::fmt::Display| TransportError::Broken {
+                    why: format!("the cassette cannot be written: {why}"),
+                };
+                let kept = tokio::task::spawn_blocking(move || this.keep(exchange)).await;
+                kept.map_err(|error| unwritten(&error))?.map_err(|error| unwritten(&error))?;
+            }
+            Ok(Response::new(status, headers, Body::new(stream::iter(pieces))))
         })
     }
 }

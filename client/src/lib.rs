@@ -8,7 +8,8 @@
 //! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
 //!
 //! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
-//! ([`extract`]); `blocking` for programs that do not await.
+//! ([`extract`]); `embedded` for models in this process;
+//! `blocking` for programs that do not await.
 //!
 //! # Example
 //! ```no_run
@@ -39,6 +40,8 @@ mod client;
 mod complete;
 mod cost;
 mod embed;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod error;
 mod estimate;
 #[cfg(feature = "tools")]
@@ -59,6 +62,8 @@ mod tokenize;
 pub mod tools;
 pub mod transport;
 
+#[cfg(feature = "embedded")]
+pub use qwenda_backend as backend;
 pub use qwenda_ledger::{
     money::{Currency, Nanos},
     price::PriceList,

@@ -1,6 +1,8 @@
 //! The client against services that fail in every way.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(feature = "embedded")]
+mod embedded;
 #[cfg(feature = "tools")]
 mod extract;
 mod extras;
