@@ -38,6 +38,7 @@ mod cassette;
 mod chat;
 mod client;
 mod complete;
+mod conversation;
 mod cost;
 mod embed;
 #[cfg(feature = "embedded")]
@@ -78,6 +79,7 @@ pub use builder::Builder;
 pub use chat::{ChatBuilder, IDEMPOTENCY_KEY_CHARS_MAX};
 pub use client::Client;
 pub use complete::{CompleteBuilder, Completion};
+pub use conversation::{Conversation, Plan, Policy};
 pub use cost::Cost;
 pub use embed::{EmbedBuilder, Embeddings, Near};
 pub use error::{Attempt, Billed, Error, Fault, Kind, Lang, Limit, Result, Throttle};
