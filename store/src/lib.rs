@@ -54,6 +54,7 @@ static MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "keys", include_str!("../migrations/0001_keys.sql")),
     (2, "ledger", include_str!("../migrations/0002_ledger.sql")),
     (3, "admin", include_str!("../migrations/0003_admin.sql")),
+    (4, "usage", include_str!("../migrations/0004_usage.sql")),
 ];
 
 /// Whether a text is the URL of a database server, rather than none.

@@ -1,7 +1,7 @@
 //! What was used: requests one by one, and their sums by time.
 
 use qwenda_ledger::{account::Part, money::Nanos, price::Line};
-use sqlx::{Row, any::AnyRow};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 use crate::{Error, Store, json, ledger::RequestLine};
 
@@ -27,6 +27,59 @@ pub struct Wanted {
     /// Goes on behind this one, in the same order.
     pub after: Option<(i64, String)>,
     pub limit: i64,
+}
+
+impl Wanted {
+    fn requests_sql(&self) -> String {
+        format!(
+            "SELECT id, at, account_id, key_id, task, model, status, usage, covered, lines, charge_nanos, price_id,
+                    first_token_ms, took_ms
+             FROM requests
+             WHERE at >= $1 AND at < $2 AND {whose} AND (at > $5 OR id > $6)
+             ORDER BY at, id LIMIT $7",
+            whose = self.whose()
+        )
+    }
+
+    fn rollups_sql(&self) -> String {
+        format!(
+            "SELECT at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge_nanos
+             FROM rollups
+             WHERE grain = $5 AND at >= $1 AND at < $2 AND {whose}
+             ORDER BY at, account_id, key_id, model LIMIT $6",
+            whose = self.whose()
+        )
+    }
+
+    fn usage_sql(&self) -> String {
+        format!(
+            "SELECT at, account_id, key_id, model, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT),
+                    CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
+                    CAST(SUM(charge_nanos) AS BIGINT), currency
+             FROM (SELECT at, CASE WHEN $6 = 1 THEN account_id ELSE '' END AS account_id,
+                          CASE WHEN $7 = 1 THEN key_id ELSE '' END AS key_id,
+                          CASE WHEN $8 = 1 THEN model ELSE '' END AS model,
+                          requests, input_tokens, cached_tokens, output_tokens, charge_nanos,
+                          COALESCE(currency, '') AS currency
+                   FROM rollups LEFT JOIN accounts ON accounts.id = account_id
+                   WHERE grain = $5 AND at >= $1 AND at < $2 AND {whose}) AS apart
+             GROUP BY at, account_id, key_id, model, currency
+             ORDER BY at, account_id, key_id, model, currency LIMIT $9 OFFSET $10",
+            whose = self.whose()
+        )
+    }
+
+    /// A condition on the account `$3` and the key `$4`. One that also lets everybody pass would be answered by
+    /// reading everything: no index is chosen for it.
+    fn whose(&self) -> &'static str {
+        match (&self.account_id, &self.key_id) {
+            (None, None) => "$3 = '' AND $4 = ''",
+            (Some(_), None) => "account_id = $3 AND $4 = ''",
+            (None, Some(_)) => "$3 = '' AND key_id = $4",
+            // A key has no more than its account: of the two indexes its own is the one to read.
+            (Some(_), Some(_)) => "account_id || '' = $3 AND key_id = $4",
+        }
+    }
 }
 
 /// What usage is told apart by, besides its time and its currency.
@@ -64,23 +117,17 @@ impl Store {
     /// Requests, oldest first.
     pub async fn requests(&self, wanted: &Wanted) -> Result<Vec<PaidRequest>, Error> {
         let (after_at, after_id) = wanted.after.clone().unwrap_or((i64::MIN, String::new()));
-        let rows = sqlx::query(
-            "SELECT id, at, account_id, key_id, task, model, status, usage, covered, lines, charge_nanos, price_id,
-                    first_token_ms, took_ms
-             FROM requests
-             WHERE at >= $1 AND at < $2 AND (account_id = $3 OR $3 = '') AND (key_id = $4 OR $4 = '')
-               AND (at > $5 OR (at = $5 AND id > $6))
-             ORDER BY at, id LIMIT $7",
-        )
-        .bind(wanted.from)
-        .bind(wanted.until)
-        .bind(wanted.account_id.as_deref().unwrap_or(""))
-        .bind(wanted.key_id.as_deref().unwrap_or(""))
-        .bind(after_at)
-        .bind(after_id)
-        .bind(wanted.limit)
-        .fetch_all(&self.pool)
-        .await?;
+        // An index is read from the page's first second on, and not from the time's.
+        let rows = sqlx::query(AssertSqlSafe(wanted.requests_sql()))
+            .bind(wanted.from.max(after_at))
+            .bind(wanted.until)
+            .bind(wanted.account_id.as_deref().unwrap_or(""))
+            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(after_at)
+            .bind(after_id)
+            .bind(wanted.limit)
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(paid).collect()
     }
 
@@ -100,20 +147,15 @@ impl Store {
     /// Sums of each `grain` (`minute`, `hour` or `day`) that begins in a time, oldest first.
     pub async fn rollups(&self, grain: &str, wanted: &Wanted) -> Result<Vec<RollupRow>, Error> {
         type Columns = (i64, String, String, String, i64, i64, i64, i64, i64);
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge_nanos
-             FROM rollups
-             WHERE grain = $1 AND at >= $2 AND at < $3 AND (account_id = $4 OR $4 = '') AND (key_id = $5 OR $5 = '')
-             ORDER BY at, account_id, key_id, model LIMIT $6",
-        )
-        .bind(grain)
-        .bind(wanted.from)
-        .bind(wanted.until)
-        .bind(wanted.account_id.as_deref().unwrap_or(""))
-        .bind(wanted.key_id.as_deref().unwrap_or(""))
-        .bind(wanted.limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<Columns> = sqlx::query_as(AssertSqlSafe(wanted.rollups_sql()))
+            .bind(wanted.from)
+            .bind(wanted.until)
+            .bind(wanted.account_id.as_deref().unwrap_or(""))
+            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(grain)
+            .bind(wanted.limit)
+            .fetch_all(&self.pool)
+            .await?;
         let rollup = |(at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge)| {
             let charge = Nanos::new(charge);
             RollupRow { at, account_id, key_id, model, requests, input_tokens, cached_tokens, output_tokens, charge }
@@ -124,33 +166,19 @@ impl Store {
     /// Sums of each `grain` that begins in a time, told apart by no more than is wanted, oldest first; those behind
     /// the first `skip`.
     pub async fn usage(&self, grain: &str, apart: Apart, wanted: &Wanted, skip: i64) -> Result<Vec<UsageRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT at, account_id, key_id, model, CAST(SUM(requests) AS BIGINT), CAST(SUM(input_tokens) AS BIGINT),
-                    CAST(SUM(cached_tokens) AS BIGINT), CAST(SUM(output_tokens) AS BIGINT),
-                    CAST(SUM(charge_nanos) AS BIGINT), currency
-             FROM (SELECT at, CASE WHEN $6 = 1 THEN account_id ELSE '' END AS account_id,
-                          CASE WHEN $7 = 1 THEN key_id ELSE '' END AS key_id,
-                          CASE WHEN $8 = 1 THEN model ELSE '' END AS model,
-                          requests, input_tokens, cached_tokens, output_tokens, charge_nanos,
-                          COALESCE(currency, '') AS currency
-                   FROM rollups LEFT JOIN accounts ON accounts.id = account_id
-                   WHERE grain = $1 AND at >= $2 AND at < $3 AND (account_id = $4 OR $4 = '')
-                     AND (key_id = $5 OR $5 = '')) AS apart
-             GROUP BY at, account_id, key_id, model, currency
-             ORDER BY at, account_id, key_id, model, currency LIMIT $9 OFFSET $10",
-        )
-        .bind(grain)
-        .bind(wanted.from)
-        .bind(wanted.until)
-        .bind(wanted.account_id.as_deref().unwrap_or(""))
-        .bind(wanted.key_id.as_deref().unwrap_or(""))
-        .bind(i64::from(apart.account))
-        .bind(i64::from(apart.key))
-        .bind(i64::from(apart.model))
-        .bind(wanted.limit)
-        .bind(skip)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = sqlx::query(AssertSqlSafe(wanted.usage_sql()))
+            .bind(wanted.from)
+            .bind(wanted.until)
+            .bind(wanted.account_id.as_deref().unwrap_or(""))
+            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(grain)
+            .bind(i64::from(apart.account))
+            .bind(i64::from(apart.key))
+            .bind(i64::from(apart.model))
+            .bind(wanted.limit)
+            .bind(skip)
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(summed).collect()
     }
 }
@@ -188,3 +216,6 @@ fn paid(row: &AnyRow) -> Result<PaidRequest, Error> {
     let lines = json::read("requests.lines", row.try_get(9)?)?;
     Ok(PaidRequest { line, covered, lines, charge: Nanos::new(row.try_get(10)?) })
 }
+
+#[cfg(test)]
+mod tests;
