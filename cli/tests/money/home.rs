@@ -14,7 +14,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::{postgres, upstream::Upstream};
+use crate::{
+    postgres,
+    upstream::{self, Upstream},
+};
 
 /// What a token costs, in nanos.
 pub const INPUT_NANOS: i64 = 1_000;
@@ -58,8 +61,9 @@ impl Home {
     pub fn priced(upstream: &Upstream, database_url: Option<String>, price: &str) -> Self {
         let home = Self { dir: TempDir::new().unwrap(), database_url };
         let settings = format!(
-            "[[upstream]]\nname = \"behind\"\nbase_url = \"http://{}/v1\"\nmodels = [\"m\"]\nretries = 0\n",
-            upstream.address()
+            "[[upstream]]\nname = \"behind\"\nbase_url = \"http://{}/v1\"\napi_key = \"{}\"\nmodels = [\"m\"]\nretries = 0\n",
+            upstream.address(),
+            upstream::KEY
         );
         std::fs::write(home.path().join("qwenda.toml"), settings).unwrap();
         home.run(&format!("prices set m {price}"));

@@ -18,3 +18,4 @@ mod wire;
 mod left;
 mod overspend;
 mod plug;
+mod secrets;

@@ -18,6 +18,11 @@ use serde_json::{Value, json};
 /// Whose request it is, and which.
 pub type Mark = (u64, u64);
 
+/// What it knows the service by.
+pub const KEY: &str = "sk-known-to-the-upstream-4711";
+/// What its answers are made of.
+pub const WORD: &str = "word-of-an-answer ";
+
 /// Tokens of a large chunk: some answers are longer than what is held at first.
 const LARGE: u64 = 700;
 
@@ -93,6 +98,16 @@ impl Shared {
             sent.len() - 1
         };
         self.more.notify_all();
+        // Who asks with a status as its seed gets that, with everything that it sent.
+        if let Some(status) = asked["seed"].as_u64() {
+            let body = json!({"error": {"message": format!("refused: {asked} {KEY}"), "code": "x"}}).to_string();
+            let length = body.len();
+            return write!(
+                socket,
+                "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            );
+        }
         write!(socket, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")?;
         let max_tokens = asked["max_tokens"].as_u64();
         let chunks = if max_tokens.is_some() { 1 } else { 1 + rng.below(8) };
@@ -101,7 +116,7 @@ impl Shared {
             let more = max_tokens.unwrap_or(if rng.below(12) == 0 { LARGE } else { 1 });
             tokens += more;
             self.sends(mark, place, tokens);
-            event(&mut socket, mark, tokens, json!([{"index": 0, "delta": {"content": "word "}}]))?;
+            event(&mut socket, mark, tokens, json!([{"index": 0, "delta": {"content": WORD}}]))?;
             // An answer takes its time, so that there is somebody to leave it.
             thread::sleep(Duration::from_micros(rng.below(3_000) as u64));
         }

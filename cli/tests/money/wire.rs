@@ -99,6 +99,21 @@ impl Answer {
     }
 }
 
+/// Sends any request, and returns the whole of what comes back, head included.
+pub fn request(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(address).unwrap();
+    write!(
+        socket,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    (answer[9..12].parse().unwrap(), answer)
+}
+
 /// Sends a request and looks at nothing that comes back.
 pub fn send(address: &str, key: &str, ask: &Ask) -> Option<BufReader<TcpStream>> {
     let body = ask.body().to_string();
