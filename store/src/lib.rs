@@ -96,6 +96,9 @@ impl Store {
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECT_TIMEOUT)
             .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(|_| ()) }))
+            // Where a disk is full, SQLite ends a transaction by itself, and its connection goes on counting it: the
+            // next that fails would not end, and hold the file for ever. Such a connection is closed instead.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&url)
             .await
             .map_err(|source| Error::opening(&path, source))?;

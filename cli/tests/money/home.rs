@@ -59,6 +59,13 @@ impl Home {
 
     /// One whose model `m` is the upstream's, at a price.
     pub fn priced(upstream: &Upstream, database_url: Option<String>, price: &str) -> Self {
+        let home = Self::empty(upstream, database_url);
+        home.run(&format!("prices set m {price}"));
+        home
+    }
+
+    /// One that nothing was written to but settings.
+    pub fn empty(upstream: &Upstream, database_url: Option<String>) -> Self {
         let home = Self { dir: TempDir::new().unwrap(), database_url };
         let settings = format!(
             "[[upstream]]\nname = \"behind\"\nbase_url = \"http://{}/v1\"\napi_key = \"{}\"\nmodels = [\"m\"]\nretries = 0\n",
@@ -66,7 +73,6 @@ impl Home {
             upstream::KEY
         );
         std::fs::write(home.path().join("qwenda.toml"), settings).unwrap();
-        home.run(&format!("prices set m {price}"));
         home
     }
 

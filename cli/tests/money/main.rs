@@ -15,7 +15,9 @@ mod postgres;
 mod upstream;
 mod wire;
 
+mod disk;
 mod left;
+mod nonsense;
 mod overspend;
 mod plug;
 mod secrets;

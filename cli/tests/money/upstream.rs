@@ -31,6 +31,8 @@ struct Told {
     /// Output tokens of each answer, counted before they are sent.
     sent: HashMap<Mark, Vec<u64>>,
     chunks: u64,
+    /// Answers wait before their end.
+    holds_back: bool,
 }
 
 #[derive(Default)]
@@ -72,6 +74,12 @@ impl Upstream {
     /// What was sent for each mark, the answers in the order in which they began.
     pub fn sent(&self) -> HashMap<Mark, Vec<u64>> {
         self.shared.told().sent.clone()
+    }
+
+    /// From now on no answer ends, or, after that, all do.
+    pub fn hold_back(&self, holds_back: bool) {
+        self.shared.told().holds_back = holds_back;
+        self.shared.more.notify_all();
     }
 
     /// Waits until so many chunks more have been sent.
@@ -120,6 +128,7 @@ impl Shared {
             // An answer takes its time, so that there is somebody to leave it.
             thread::sleep(Duration::from_micros(rng.below(3_000) as u64));
         }
+        drop(self.more.wait_while(self.told(), |told| told.holds_back).unwrap());
         event(&mut socket, mark, tokens, json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]))?;
         socket.write_all(b"data: [DONE]\n\n")
     }

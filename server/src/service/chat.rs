@@ -40,9 +40,10 @@ pub(crate) async fn start_as(
     mut request: ChatRequest,
 ) -> Result<Answer, ApiError> {
     request.validate_as(ask.dialect, ask.strictness)?;
-    if !named.card.abilities.forwards {
-        request.validate_limits(Limits { output_tokens_max: named.card.context_tokens_max })?;
-    }
+    // How much a model behind an upstream may write, only the upstream knows. What is less than a token is held for
+    // nothing, whatever comes of it there.
+    let output_tokens_max = if named.card.abilities.forwards { u32::MAX } else { named.card.context_tokens_max };
+    request.validate_limits(Limits { output_tokens_max })?;
     let ignored = support::settle(&mut request, named)?;
     if !request.tools.is_empty() && !named.card.abilities.forwards {
         request.parallel_tool_calls = Some(request.calls_in_parallel(ask.strictness));

@@ -8,6 +8,9 @@ use crate::{accounts::AccountsError, keys::KeysError};
 pub(super) fn of_accounts(error: AccountsError) -> ApiError {
     match error {
         AccountsError::Folder(error) => of_keys(error),
+        AccountsError::Store(qwenda_store::Error::Overflow) => {
+            ApiError::of(Code::Conflict).say("with this amount there would be more than the books can hold")
+        }
         AccountsError::Store(error) => internal(error),
         AccountsError::Name => wrong("name", "it must have 1 to 100 characters and none that control a terminal"),
         AccountsError::Taken { .. } | AccountsError::OtherDeposit { .. } => ApiError::of(Code::Conflict).say(error),
