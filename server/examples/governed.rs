@@ -2,7 +2,7 @@
 //! answers at once.
 //!
 //! ```text
-//! cargo run --release -p qwenda-server --example governed [-- REQUESTS] [--stream]
+//! cargo run --release -p qwenda-server --example governed [-- [REQUESTS] [--callers N] [--stream] [--only WAY]]
 //! ```
 //!
 //! *open*: nobody is asked for a key. *key*: a key without an account. *account*: a key with limits, a budget and an
@@ -35,7 +35,7 @@ use qwenda_server::{
 use qwenda_testkit::Scripted;
 use qwenda_types::chat::FinishReason;
 
-/// Callers at once.
+/// Callers at once, unless told otherwise.
 const CALLERS: usize = 16;
 const ROUNDS: usize = 5;
 
@@ -46,10 +46,13 @@ fn main() -> Outcome<()> {
     if args.first().is_some_and(|arg| arg == "serve") {
         return tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve());
     }
-    let requests: usize = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(4_000);
+    let requests: usize = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(4_000);
     let stream = args.iter().any(|arg| arg == "--stream");
     let mut child = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
-    let result = measure(&mut child, requests, stream);
+    let only = args.iter().skip_while(|arg| *arg != "--only").nth(1).map(String::as_str);
+    let callers = args.iter().skip_while(|arg| *arg != "--callers").nth(1).and_then(|arg| arg.parse().ok());
+    let load = Load { requests, callers: callers.unwrap_or(CALLERS), stream };
+    let result = measure(&mut child, load, only);
     child.kill()?;
     child.wait()?;
     result
@@ -62,7 +65,16 @@ struct Way {
     key: String,
 }
 
-fn measure(child: &mut Child, requests: usize, stream: bool) -> Outcome<()> {
+/// What is asked in a round.
+#[derive(Clone, Copy)]
+struct Load {
+    requests: usize,
+    callers: usize,
+    stream: bool,
+}
+
+fn measure(child: &mut Child, load: Load, only: Option<&str>) -> Outcome<()> {
+    let Load { requests, callers, stream } = load;
     let lines = BufReader::new(child.stdout.take().ok_or("the server has no output")?).lines();
     let mut ways = Vec::new();
     for line in lines.take(3) {
@@ -71,12 +83,13 @@ fn measure(child: &mut Child, requests: usize, stream: bool) -> Outcome<()> {
         let mut word = || words.next().ok_or("the server said too little");
         ways.push(Way { name: word()?, addr: word()?.parse()?, key: word()? });
     }
-    println!("{requests} requests a round, {CALLERS} callers, stream: {stream}");
+    ways.retain(|way| only.is_none_or(|only| way.name == only));
+    println!("{requests} requests a round, {callers} callers, stream: {stream}");
     let mut costs = vec![Vec::new(); ways.len()];
     for round in 0..=ROUNDS {
         for (way, costs) in ways.iter().zip(&mut costs) {
             let (before, began) = (cpu_us(child.id())?, Instant::now());
-            load(way, requests, stream)?;
+            ask(way, load)?;
             let took = began.elapsed().as_secs_f64();
             let cost = (cpu_us(child.id())? - before) / requests as f64;
             // The first round warms up.
@@ -108,7 +121,8 @@ fn cpu_us(pid: u32) -> Outcome<f64> {
     Ok((ticks(11)? + ticks(12)?) * TICK_US)
 }
 
-fn load(way: &Way, requests: usize, stream: bool) -> Outcome<()> {
+fn ask(way: &Way, load: Load) -> Outcome<()> {
+    let Load { requests, callers, stream } = load;
     let body = format!(
         "{{\"model\":\"qwen-plus\",\"stream\":{stream},\"max_tokens\":64,\
          \"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"
@@ -119,10 +133,10 @@ fn load(way: &Way, requests: usize, stream: bool) -> Outcome<()> {
         body.len()
     );
     std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS)
-            .map(|_| scope.spawn(|| call(way.addr, &request, requests / CALLERS, stream).map_err(|e| e.to_string())))
+        let threads: Vec<_> = (0..callers)
+            .map(|_| scope.spawn(|| call(way.addr, &request, requests / callers, stream).map_err(|e| e.to_string())))
             .collect();
-        callers.into_iter().try_for_each(|caller| caller.join().map_err(|_| "a caller panicked".to_owned())?)
+        threads.into_iter().try_for_each(|caller| caller.join().map_err(|_| "a caller panicked".to_owned())?)
     })?;
     Ok(())
 }

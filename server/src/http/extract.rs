@@ -36,7 +36,7 @@ pub(super) struct RequestId(String);
 
 impl RequestId {
     pub(super) fn new() -> Self {
-        Self(uuid::Uuid::new_v4().to_string())
+        Self(uuid::Uuid::now_v7().to_string())
     }
 
     pub(super) fn as_str(&self) -> &str {

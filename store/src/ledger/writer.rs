@@ -13,7 +13,7 @@ use crate::{Error, Store, link::Link};
 /// Most operations in a transaction: beyond this, waiting for the next one costs less.
 const BATCH_MAX: usize = 256;
 /// How long a transaction waits for more, where the one before had several operations.
-const GATHERING: Duration = Duration::from_millis(1);
+const GATHERING: Duration = Duration::from_millis(2);
 /// Operations that may wait; who comes then waits to be let in.
 const WAITING_MAX: usize = 4096;
 
