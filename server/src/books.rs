@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use qwenda_ledger::{
     account::{Kind, Most, Part, Uncovered, settle},
-    limit::{Denied, Group, Level, Scope, State, Taken},
+    limit::{Denied, Group, Kind as LimitKind, Level, Refused as Refusal, Scope, State, Taken, Wait},
     money::{Currency, Nanos},
     price::{Bounds, Mode, PriceBook, PriceEntry, PriceList, Terms as PriceTerms, Usage},
     terms::Terms,
@@ -422,6 +422,14 @@ fn refusal(refused: Refused) -> ApiError {
 
 fn limited(denied: Denied) -> ApiError {
     match denied {
+        // Nobody should come again with what never fits.
+        Denied::Refused(Refusal { scope, kind: LimitKind::Tokens, limit, asked, wait: Wait::Never }) => ApiError::of(
+            Code::InvalidParameter,
+        )
+        .say(format!(
+            "This request may use {asked} tokens, and the {scope}'s limit of tokens per minute is {limit}: it never \
+                 fits. Shorten its messages or lower max_tokens."
+        )),
         Denied::Refused(refused) => {
             let error = ApiError::of(refused.kind.code()).say(format!("Requests rate limit exceeded: {refused}."));
             match refused.wait.retry_after_ms() {

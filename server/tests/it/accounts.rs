@@ -53,7 +53,7 @@ impl Shop {
 
     /// What is posted and what is pending of the balance, once nothing is pending any more.
     async fn balance(&self) -> Nanos {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let buckets = self.accounts.buckets(&self.account).await.unwrap();
             let balance = buckets.iter().find(|bucket| bucket.kind == Kind::Balance).unwrap();
             if buckets.iter().all(|bucket| bucket.pending == 0) {
@@ -206,6 +206,7 @@ async fn a_key_is_held_to_its_terms() {
         (r#"{"role":"viewer"}"#, 403, "access_denied"),
         (r#"{"budget_day":"0.00001"}"#, 429, "insufficient_quota"),
         (r#"{"requests_per_minute":0}"#, 429, "limit_requests"),
+        (r#"{"tokens_per_minute":100}"#, 400, "invalid_parameter_error"),
     ] {
         let shop = Shop::with("1", terms(text)).await;
         let reply = shop.chat(json!({})).await;
