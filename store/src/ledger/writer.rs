@@ -19,6 +19,7 @@ const WAITING_MAX: usize = 4096;
 
 type Answer = oneshot::Sender<Result<Done, Error>>;
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
 enum Job {
     Write(Op, Answer),
     /// Ends the writer, after everything before.
