@@ -20,6 +20,7 @@ mod mutated;
 mod names;
 mod native;
 mod replay;
+mod sdk;
 mod service;
 mod strictness;
 mod temporary;
