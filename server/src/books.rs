@@ -349,9 +349,8 @@ async fn top_up(books: &Books, id: &str, hold: Option<OpenHold>) -> Result<Cover
         return Ok(Covered { output_tokens, parts: None });
     }
     let now = books.now();
-    let held = hold.parts.iter().filter(|part| part.kind == Kind::Balance).map(|part| Nanos::new(part.amount));
-    let money =
-        held.fold(Some(more), |sum, held| sum?.checked_add(held)).ok_or_else(|| internal("a hold overflows"))?;
+    let mut held = hold.parts.iter().filter(|part| part.kind == Kind::Balance).map(|part| Nanos::new(part.amount));
+    let money = held.try_fold(more, Nanos::checked_add).ok_or_else(|| internal("a hold overflows"))?;
     let parts = books.store.top_up(id, money, now + HOLD_SECONDS, now).await.map_err(internal)?.map_err(refusal)?;
     Ok(Covered { output_tokens, parts: Some(parts) })
 }
