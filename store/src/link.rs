@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::{TransactionBehavior, types::ToSqlOutput};
+use rusqlite::{OpenFlags, TransactionBehavior, types::ToSqlOutput};
 use sqlx::{Any, AnyPool, Row as _, Transaction, TypeInfo, ValueRef, any::AnyRow};
 
 use crate::{Error, PRAGMAS};
@@ -144,7 +144,9 @@ pub(crate) enum Link {
 impl Link {
     /// A connection of its own to the file, which is a database already.
     pub(crate) fn to_file(path: &Path) -> Result<Self, Error> {
-        let connection = rusqlite::Connection::open(path)?;
+        // Not as a URI, which some paths look like.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(path, flags)?;
         connection.execute_batch(PRAGMAS)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
         Ok(Self::File(connection))
