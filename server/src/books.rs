@@ -17,7 +17,7 @@ use qwenda_ledger::{
     terms::Terms,
 };
 use qwenda_store::{
-    Store,
+    Error as StoreError, Store,
     ledger::{Budget, HoldAsk, Post, Refused, RequestLine},
 };
 use qwenda_types::error::{ApiError, Code};
@@ -31,6 +31,8 @@ use crate::{
 
 /// For how long a hold is there without being kept. A process that dies leaves holds no longer than this.
 const HOLD_SECONDS: i64 = 60;
+/// When who was refused because nothing can be written may come again.
+const RETRY_MS: u64 = 5_000;
 /// Tokens of output that a hold covers at first, and by which it grows.
 const OUTPUT_STEP: u64 = 1024;
 
@@ -41,6 +43,8 @@ pub(crate) struct Books {
     instance: String,
     prices: RwLock<Arc<Prices>>,
     limits: Mutex<HashMap<String, State>>,
+    /// What could not be written when its request ended.
+    unwritten: Mutex<Vec<End>>,
     clock: Clock,
     tasks: Tasks,
 }
@@ -49,6 +53,13 @@ impl std::fmt::Debug for Books {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Books").field("instance", &self.instance).finish_non_exhaustive()
     }
+}
+
+/// How a hold ends.
+#[derive(Debug)]
+enum End {
+    Post(Box<Post>),
+    Void(String),
 }
 
 /// One book for each currency.
@@ -112,20 +123,22 @@ struct OpenHold {
 }
 
 impl Books {
-    pub(crate) async fn open(store: Store, clock: Clock, tasks: Tasks) -> Result<Self, qwenda_store::Error> {
+    pub(crate) async fn open(store: Store, clock: Clock, tasks: Tasks) -> Result<Self, StoreError> {
         let prices = load(&store).await?;
         Ok(Self {
             store,
             instance: uuid::Uuid::new_v4().to_string(),
             prices: RwLock::new(Arc::new(prices)),
             limits: Mutex::default(),
+            unwritten: Mutex::default(),
             clock,
             tasks,
         })
     }
 
     /// Keeps the holds of what still runs, lets go of those that nobody keeps, and reads new prices.
-    pub(crate) async fn tick(&self) -> Result<(), qwenda_store::Error> {
+    pub(crate) async fn tick(&self) -> Result<(), StoreError> {
+        self.end_unwritten().await?;
         let now = self.now();
         // An idle server writes nothing.
         if self.store.has_open_holds().await? {
@@ -134,6 +147,29 @@ impl Books {
         }
         let prices = load(&self.store).await?;
         *self.prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
+        Ok(())
+    }
+
+    /// Ends a hold. Where the database does not take it, the hold stays open and is ended with a later tick.
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        let done = match &end {
+            End::Post(post) => self.store.post(Post::clone(post)).await,
+            End::Void(id) => self.store.void(id, self.now()).await,
+        };
+        if done.is_err() {
+            self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+        }
+        done.map(|_| ())
+    }
+
+    async fn end_unwritten(&self) -> Result<(), StoreError> {
+        let mut waiting = std::mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
+        while let Some(end) = waiting.pop() {
+            if let Err(error) = self.end(end).await {
+                self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).append(&mut waiting);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -207,9 +243,23 @@ impl Books {
             now,
             expires_at: now + HOLD_SECONDS,
         };
-        let parts = self.store.hold(wanted).await.map_err(internal)?.map_err(refusal)?;
-        charged.hold = Some(OpenHold { parts, price, money_allowed, estimate, covered_output: first_output });
-        Ok(charged)
+        // Who leaves while it is written lets go of it: it may be there before anybody hears of it.
+        charged.hold =
+            Some(OpenHold { parts: Vec::new(), price, money_allowed, estimate, covered_output: first_output });
+        let refused = match self.store.hold(wanted).await {
+            Ok(Ok(parts)) => {
+                if let Some(hold) = &mut charged.hold {
+                    hold.parts = parts;
+                }
+                return Ok(charged);
+            }
+            Ok(Err(refused)) => refusal(refused),
+            Err(error @ (StoreError::Away(_) | StoreError::Closed)) => away(error),
+            // It may be written all the same, and is let go of.
+            Err(error) => return Err(away(error)),
+        };
+        charged.hold = None;
+        Err(refused)
     }
 
     fn take_limits(&self, ask: &Ask, tokens: u64) -> Result<Option<Taken>, ApiError> {
@@ -290,8 +340,7 @@ impl Charged {
             took_ms: came.took_ms,
         };
         let post = Post { line, settlement, now: self.books.now() };
-        self.books.store.post(post).await.map_err(internal)?;
-        Ok(())
+        self.books.end(End::Post(Box::new(post))).await.map_err(internal)
     }
 
     /// Settles it, whether or not anybody waits for it; what is returned is ready once it is durable. The
@@ -320,8 +369,8 @@ impl Drop for Charged {
         if self.hold.take().is_some() {
             let (books, id) = (Arc::clone(&self.books), std::mem::take(&mut self.id));
             self.books.tasks.spawn(async move {
-                if let Err(error) = books.store.void(&id, books.now()).await {
-                    tracing::error!(request_id = id, %error, "cannot let go of a hold");
+                if let Err(error) = books.end(End::Void(id.clone())).await {
+                    tracing::error!(request_id = id, %error, "cannot let go of a hold yet");
                 }
             });
         }
@@ -383,7 +432,7 @@ static PUBLISHED: LazyLock<[PriceList; Currency::ALL.len()]> =
     LazyLock::new(|| Currency::ALL.map(PriceList::published));
 
 /// All prices: the published lists, and what was made here.
-pub(crate) async fn load(store: &Store) -> Result<Prices, qwenda_store::Error> {
+pub(crate) async fn load(store: &Store) -> Result<Prices, StoreError> {
     let made = store.price_list().await?;
     let mut books = Currency::ALL.map(PriceBook::new);
     for (book, list) in books.iter_mut().zip(&*PUBLISHED) {
@@ -391,13 +440,20 @@ pub(crate) async fn load(store: &Store) -> Result<Prices, qwenda_store::Error> {
         let id = list.id().to_owned();
         let terms = PriceTerms { id, account: None, effective_from: 0, effective_until: None };
         book.add_list(list, &terms, None)
-            .map_err(|error| qwenda_store::Error::Row { what: "list of prices", why: error.to_string() })?;
+            .map_err(|error| StoreError::Row { what: "list of prices", why: error.to_string() })?;
         for entry in made.iter().filter(|entry| entry.currency == currency) {
-            book.add(entry.clone())
-                .map_err(|error| qwenda_store::Error::Row { what: "prices", why: error.to_string() })?;
+            book.add(entry.clone()).map_err(|error| StoreError::Row { what: "prices", why: error.to_string() })?;
         }
     }
     Ok(Prices(books))
+}
+
+/// What is new is refused while it cannot be written.
+fn away(error: StoreError) -> ApiError {
+    ApiError::of(Code::ServiceUnavailable)
+        .say("The service cannot write to its books now, please try again later.")
+        .retry_after_ms(RETRY_MS)
+        .log(error)
 }
 
 fn internal(error: impl std::fmt::Display) -> ApiError {

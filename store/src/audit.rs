@@ -1,4 +1,4 @@
-//! Everything that an auditor adds up again, read in one transaction.
+//! Everything that an auditor adds up again, as it was at one moment. Others write on meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,14 @@ use sqlx::{Any, Transaction};
 use crate::{
     Error, Store, json,
     ledger::{GRAINS, HeldBudget},
+    link::Tx,
+    rows::read,
 };
+
+/// Rows that are read at a time: a ledger may be larger than memory.
+const PAGE: i64 = 1_000;
+/// Sums are added up in two halves, so that none is out of a column's range: this many, and the rest.
+const HALF: i128 = 1 << 32;
 
 /// A bucket as its row says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +50,10 @@ pub enum Difference {
     NotPosted { id: String, state: String },
     #[error("request {id} states a charge of {stated} nanos, its transfers come to {summed}")]
     Charge { id: String, stated: i64, summed: i64 },
+    #[error("request {id} states {stated} tokens paid by {bucket}, its transfers come to {summed}")]
+    Covered { id: String, bucket: String, stated: i64, summed: i64 },
+    #[error("transfer {id} pays for a request that is not on record")]
+    Stray { id: String },
     #[error("roll-ups of {grain}s come to {stated} {what}, requests to {summed}")]
     Rollup { grain: String, what: &'static str, stated: i64, summed: i64 },
     #[error("the budget {period} of key {key_id} states {stated} {what}, but its holds come to {summed}")]
@@ -64,35 +75,25 @@ impl Store {
     /// here: see `qwenda audit`.
     pub async fn audit(&self) -> Result<Audit, Error> {
         let mut tx = self.pool.begin().await?;
-        // Nobody writes meanwhile.
-        sqlx::query("UPDATE meta SET value = value WHERE name = 'ledger'").execute(&mut *tx).await?;
+        // All of it is of one moment: so are transactions of SQLite, and those of a server on request.
+        if tx.backend_name() != "SQLite" {
+            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *tx).await?;
+        }
         let rows: Vec<(String, String, i64, i64)> =
             sqlx::query_as("SELECT id, unit, posted, pending FROM buckets ORDER BY id").fetch_all(&mut *tx).await?;
         let buckets: Vec<Stated> =
             rows.into_iter().map(|(id, unit, posted, pending)| Stated { id, unit, posted, pending }).collect();
-        let transfers: Vec<(String, String, i64)> =
-            sqlx::query_as("SELECT debit, credit, amount FROM transfers").fetch_all(&mut *tx).await?;
-        let holds: Vec<(String,)> =
-            sqlx::query_as("SELECT parts FROM holds WHERE state = 'pending'").fetch_all(&mut *tx).await?;
+        let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
+        let transfers = sum_transfers(&mut tx, &mut sums).await?;
+        let open_holds = sum_holds(&mut tx, &mut sums).await?;
         let (requests,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM requests").fetch_one(&mut *tx).await?;
         let mut audit = Audit {
             buckets: buckets.len() as u64,
-            transfers: transfers.len() as u64,
+            transfers,
             requests: u64::try_from(requests).unwrap_or(0),
-            open_holds: holds.len() as u64,
-            difference: None,
+            open_holds,
+            difference: compare(&buckets, sums),
         };
-        let mut sums: BTreeMap<String, Summed> = BTreeMap::new();
-        for (debit, credit, amount) in transfers {
-            sums.entry(debit).or_default().posted -= i128::from(amount);
-            sums.entry(credit).or_default().posted += i128::from(amount);
-        }
-        for (parts,) in holds {
-            for part in json::read::<Vec<Part>>("holds.parts", &parts)? {
-                sums.entry(part.bucket).or_default().pending += i128::from(part.amount);
-            }
-        }
-        audit.difference = compare(&buckets, sums);
         if audit.difference.is_none() {
             audit.difference = records(&mut tx).await?;
         }
@@ -102,8 +103,49 @@ impl Store {
         if audit.difference.is_none() {
             audit.difference = budgets(&mut tx).await?;
         }
-        tx.rollback().await?;
+        if audit.difference.is_none() {
+            let mut tx = Tx::Server(tx);
+            audit.difference = covered(&mut tx).await?;
+        }
         Ok(audit)
+    }
+}
+
+/// Adds transfers up by bucket, and says how many there are.
+async fn sum_transfers(tx: &mut Transaction<'static, Any>, sums: &mut BTreeMap<String, Summed>) -> Result<u64, Error> {
+    let mut transfers = 0;
+    for (side, sign) in [("debit", -1), ("credit", 1)] {
+        let sql = format!(
+            "SELECT {side}, COUNT(*), CAST(SUM(amount / {HALF}) AS BIGINT), CAST(SUM(amount % {HALF}) AS BIGINT)
+             FROM transfers GROUP BY {side}"
+        );
+        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut **tx).await?;
+        transfers = 0;
+        for (bucket, count, high, low) in rows {
+            transfers += u64::try_from(count).unwrap_or(0);
+            sums.entry(bucket).or_default().posted += sign * (i128::from(high) * HALF + i128::from(low));
+        }
+    }
+    Ok(transfers)
+}
+
+/// Adds open holds up by bucket, and says how many there are.
+async fn sum_holds(tx: &mut Transaction<'static, Any>, sums: &mut BTreeMap<String, Summed>) -> Result<u64, Error> {
+    let (mut holds, mut after) = (0, String::new());
+    loop {
+        let page: Vec<(String, String)> =
+            sqlx::query_as("SELECT id, parts FROM holds WHERE state = 'pending' AND id > $1 ORDER BY id LIMIT $2")
+                .bind(after)
+                .bind(PAGE)
+                .fetch_all(&mut **tx)
+                .await?;
+        let Some((last, _)) = page.last() else { return Ok(holds) };
+        (holds, after) = (holds + page.len() as u64, last.clone());
+        for (_, parts) in &page {
+            for part in json::read::<Vec<Part>>("holds.parts", parts)? {
+                sums.entry(part.bucket).or_default().pending += i128::from(part.amount);
+            }
+        }
     }
 }
 
@@ -154,7 +196,48 @@ async fn records(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference
     )
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(other.map(|(id, stated, summed)| Difference::Charge { id, stated, summed }))
+    if let Some((id, stated, summed)) = other {
+        return Ok(Some(Difference::Charge { id, stated, summed }));
+    }
+    let stray: Option<(String,)> = sqlx::query_as(
+        "SELECT transfers.id FROM transfers LEFT JOIN requests ON requests.id = transfers.request_id
+         WHERE transfers.request_id IS NOT NULL AND requests.id IS NULL LIMIT 1",
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(stray.map(|(id,)| Difference::Stray { id }))
+}
+
+/// Compares the tokens that quota and packs paid for requests with their transfers.
+async fn covered(tx: &mut Tx<'_>) -> Result<Option<Difference>, Error> {
+    let mut after = String::new();
+    loop {
+        let sql = "SELECT id, covered FROM requests WHERE covered <> '[]' AND id > $1 ORDER BY id LIMIT $2";
+        let page = tx.query(sql, vec![after.as_str().into(), PAGE.into()]).await?;
+        let mut stated: BTreeMap<String, (String, Part)> = BTreeMap::new();
+        let size = page.len();
+        for mut row in page {
+            let id = row.text(0)?;
+            for part in json::read::<Vec<Part>>("requests.covered", &row.text(1)?)? {
+                stated.insert(format!("{id}/{}", part.bucket), (id.clone(), part));
+            }
+            after = id;
+        }
+        let ids: Vec<&str> = stated.keys().map(String::as_str).collect();
+        let mut paid: BTreeMap<String, i64> = BTreeMap::new();
+        for mut row in read(tx, "SELECT id, amount FROM transfers WHERE id IN ({})", &ids).await? {
+            paid.insert(row.text(0)?, row.int(1)?);
+        }
+        for (transfer, (id, part)) in stated {
+            let summed = paid.get(&transfer).copied().unwrap_or_default();
+            if summed != part.amount {
+                return Ok(Some(Difference::Covered { id, bucket: part.bucket, stated: part.amount, summed }));
+            }
+        }
+        if size == 0 {
+            return Ok(None);
+        }
+    }
 }
 
 /// Compares roll-ups with requests. A grain of which there are none has its sums too.
@@ -182,20 +265,28 @@ async fn rollups(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference
 
 /// Compares budgets with the holds that took of them: open ones are pending, posted ones are spent.
 async fn budgets(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference>, Error> {
-    let holds: Vec<(String, String, String, i64)> = sqlx::query_as(
-        "SELECT holds.key_id, holds.budgets, holds.state, COALESCE(requests.charge_nanos, 0)
-         FROM holds LEFT JOIN requests ON requests.id = holds.id
-         WHERE holds.state IN ('pending', 'posted') AND holds.budgets <> '[]'",
-    )
-    .fetch_all(&mut **tx)
-    .await?;
     let mut sums: BTreeMap<(String, String), (i128, i128)> = BTreeMap::new();
-    for (key_id, budgets, state, charge) in holds {
-        for held in json::read::<Vec<HeldBudget>>("holds.budgets", &budgets)? {
-            let (spent, pending) = sums.entry((key_id.clone(), held.period)).or_default();
-            match state.as_str() {
-                "posted" => *spent += i128::from(charge),
-                _ => *pending += i128::from(held.amount),
+    let mut after = String::new();
+    loop {
+        let page: Vec<(String, String, String, String, i64)> = sqlx::query_as(
+            "SELECT holds.id, holds.key_id, holds.budgets, holds.state, COALESCE(requests.charge_nanos, 0)
+             FROM holds LEFT JOIN requests ON requests.id = holds.id
+             WHERE holds.state IN ('pending', 'posted') AND holds.budgets <> '[]' AND holds.id > $1
+             ORDER BY holds.id LIMIT $2",
+        )
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&mut **tx)
+        .await?;
+        let Some((last, ..)) = page.last() else { break };
+        after = last.clone();
+        for (_, key_id, budgets, state, charge) in page {
+            for held in json::read::<Vec<HeldBudget>>("holds.budgets", &budgets)? {
+                let (spent, pending) = sums.entry((key_id.clone(), held.period)).or_default();
+                match state.as_str() {
+                    "posted" => *spent += i128::from(charge),
+                    _ => *pending += i128::from(held.amount),
+                }
             }
         }
     }

@@ -694,6 +694,10 @@ pub fn difference(lang: Lang, difference: &Difference) -> String {
         (Lang::Zh, Difference::Charge { id, stated, summed }) => {
             format!("请求 {id} 的费用记为 {stated} nano，但其流水为 {summed}")
         }
+        (Lang::Zh, Difference::Covered { id, bucket, stated, summed }) => {
+            format!("请求 {id} 记录由 {bucket} 支付 {stated} 个 token，流水合计为 {summed}")
+        }
+        (Lang::Zh, Difference::Stray { id }) => format!("流水 {id} 所付的请求没有记录"),
         (Lang::Zh, Difference::Rollup { grain, what, stated, summed }) => {
             format!("按 {grain} 汇总的 {what} 为 {stated}，但请求合计为 {summed}")
         }

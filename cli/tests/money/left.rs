@@ -17,7 +17,6 @@ use crate::{
 
 /// Those who leave while they are being let in are the ones that nobody would hear of again.
 #[test]
-#[ignore = "a caller who leaves while the hold is written leaves it behind, and the service keeps it as its own"]
 fn no_hold_outlives_who_hung_up() {
     let seed = home::seed();
     let upstream = Upstream::start(seed);

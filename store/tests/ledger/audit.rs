@@ -91,6 +91,16 @@ async fn every_planted_difference_is_found(database: &Database) {
             "UPDATE requests SET charge_nanos = 7 WHERE id = 'r1'",
         ),
         (
+            "UPDATE requests SET covered = REPLACE(covered, '10', '9') WHERE id = 'r1'",
+            "request r1 states 9 tokens paid by tokens:q, its transfers come to 10",
+            "UPDATE requests SET covered = REPLACE(covered, '9', '10') WHERE id = 'r1'",
+        ),
+        (
+            "INSERT INTO transfers VALUES ('x', 0, 'usage', 'balance:a', 'balance:a', 5, 'r9', '')",
+            "transfer x pays for a request that is not on record",
+            "DELETE FROM transfers WHERE id = 'x'",
+        ),
+        (
             "UPDATE rollups SET charge_nanos = 9 WHERE grain = 'hour'",
             "roll-ups of hours come to 9 nanos, requests to 7",
             "UPDATE rollups SET charge_nanos = 7 WHERE grain = 'hour'",
