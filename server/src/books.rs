@@ -450,6 +450,7 @@ pub(crate) async fn load(store: &Store) -> Result<Prices, StoreError> {
 
 /// What is new is refused while it cannot be written.
 fn away(error: StoreError) -> ApiError {
+    tracing::error!(%error, "cannot write to the books");
     ApiError::of(Code::ServiceUnavailable)
         .say("The service cannot write to its books now, please try again later.")
         .retry_after_ms(RETRY_MS)
