@@ -138,7 +138,7 @@ impl Books {
 
     /// Keeps the holds of what still runs, lets go of those that nobody keeps, and reads new prices.
     pub(crate) async fn tick(&self) -> Result<(), StoreError> {
-        self.end_unwritten().await?;
+        self.end_unwritten().await;
         let now = self.now();
         // An idle server writes nothing.
         if self.store.has_open_holds().await? {
@@ -156,21 +156,23 @@ impl Books {
             End::Post(post) => self.store.post(Post::clone(post)).await,
             End::Void(id) => self.store.void(id, self.now()).await,
         };
-        if done.is_err() {
+        // What the books do not take for what it is, they do not take later either.
+        if done.as_ref().is_err_and(|error| !matches!(error, StoreError::Overflow | StoreError::Row { .. })) {
             self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).push(end);
         }
         done.map(|_| ())
     }
 
-    async fn end_unwritten(&self) -> Result<(), StoreError> {
+    async fn end_unwritten(&self) {
         let mut waiting = std::mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
         while let Some(end) = waiting.pop() {
-            if let Err(error) = self.end(end).await {
+            let Err(error) = self.end(end).await else { continue };
+            tracing::error!(%error, "cannot end a hold yet");
+            // Each waits for its turn; where the database is away, one is enough to know.
+            if matches!(error, StoreError::Away(_) | StoreError::Closed) {
                 self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).append(&mut waiting);
-                return Err(error);
             }
         }
-        Ok(())
     }
 
     fn now(&self) -> i64 {

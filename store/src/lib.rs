@@ -124,6 +124,7 @@ impl Store {
 
     /// Closes all connections; what was written is in the database afterwards.
     pub async fn close(&self) {
+        self.reader.close().await;
         self.writer.close().await;
         self.pool.close().await;
     }

@@ -21,19 +21,40 @@ const TOGETHER_MAX: usize = 64;
 /// Requests that may wait; who comes then waits to be let in.
 const WAITING_MAX: usize = 4096;
 
-type Ask = (KeyHash, oneshot::Sender<Result<Option<KeyRow>, Error>>);
+type Answer = oneshot::Sender<Result<Option<KeyRow>, Error>>;
+
+enum Job {
+    Find(KeyHash, Answer),
+    /// Ends the reader.
+    Close(oneshot::Sender<()>),
+}
 
 /// Where keys are asked for. Its thread ends with the last of its clones.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader(mpsc::Sender<Ask>);
+pub(crate) struct Reader(mpsc::Sender<Job>);
 
 impl Reader {
     pub(crate) fn start(mut link: Link) -> Result<Self, Error> {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("keys".to_owned());
-        thread.spawn(move || runtime.block_on(run(&mut link, waiting))).map_err(Error::Thread)?;
+        let work = move || {
+            let closing = runtime.block_on(run(&mut link, waiting));
+            drop(link);
+            // Who closes may have left.
+            let _ = closing.map(|done| done.send(()));
+        };
+        thread.spawn(work).map_err(Error::Thread)?;
         Ok(Self(sender))
+    }
+
+    /// Ends it, and its connection.
+    pub(crate) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.0.send(Job::Close(done)).await.is_ok() {
+            // It ends either way.
+            let _ = closed.await;
+        }
     }
 }
 
@@ -41,14 +62,23 @@ impl Store {
     /// The key with this hash, working or revoked.
     pub async fn key_by_hash(&self, hash: KeyHash) -> Result<Option<KeyRow>, Error> {
         let (answer, answered) = oneshot::channel();
-        self.reader.0.send((hash, answer)).await.map_err(|_| Error::Closed)?;
+        self.reader.0.send(Job::Find(hash, answer)).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Closed)?
     }
 }
 
-async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Ask>) {
-    let mut asks = Vec::with_capacity(TOGETHER_MAX);
-    while waiting.recv_many(&mut asks, TOGETHER_MAX).await > 0 {
+/// Answers until nobody is there any more, or until it is closed: then by whom.
+async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) -> Option<oneshot::Sender<()>> {
+    let mut jobs = Vec::with_capacity(TOGETHER_MAX);
+    while waiting.recv_many(&mut jobs, TOGETHER_MAX).await > 0 {
+        let mut asks = Vec::with_capacity(jobs.len());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Find(hash, answer) => asks.push((hash, answer)),
+                // Who still waits is told by the answer being dropped.
+                Job::Close(done) => return Some(done),
+            }
+        }
         let hashes: Vec<String> = asks.iter().map(|(hash, _)| hash.to_hex()).collect();
         let found = find(link, &hashes).await;
         for ((_, answer), hash) in asks.drain(..).zip(&hashes) {
@@ -64,6 +94,7 @@ async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Ask>) {
             let _ = answer.send(of_this);
         }
     }
+    None
 }
 
 type Found = HashMap<String, Result<KeyRow, Error>>;

@@ -36,11 +36,17 @@ impl Writer {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("ledger".to_owned());
-        thread.spawn(move || runtime.block_on(run(&mut link, waiting))).map_err(Error::Thread)?;
+        let work = move || {
+            let closing = runtime.block_on(run(&mut link, waiting));
+            drop(link);
+            // Who closes may have left.
+            let _ = closing.map(|done| done.send(()));
+        };
+        thread.spawn(work).map_err(Error::Thread)?;
         Ok(Self(sender))
     }
 
-    /// Ends it when everything that waits is written.
+    /// Ends it, and its connection, when everything that waits is written.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.0.send(Job::Close(done)).await.is_ok() {
@@ -59,7 +65,8 @@ impl Store {
     }
 }
 
-async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) {
+/// Writes until nobody is there any more, or until it is closed: then by whom.
+async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) -> Option<oneshot::Sender<()>> {
     let mut crowd = 0;
     let mut jobs = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
@@ -97,12 +104,11 @@ async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) {
                 let _ = answer.send(result);
             }
         }
-        if let Some(done) = close {
-            drop(waiting);
-            let _ = done.send(());
-            return;
+        if close.is_some() {
+            return close;
         }
     }
+    None
 }
 
 /// Where a transaction ended early.
