@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Error, Result,
+    Error, Result, Secret,
     transport::{Body, Method, Request, Response, Transport, TransportError},
 };
 
 /// Headers of answers that are kept; others may be secrets, and none of them is read.
 const HEADERS: [&str; 5] = ["content-type", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"];
+/// An answer is held in memory until it is on the tape.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// What a key begins with, and how many characters of one follow at least.
 const KEY_BEGINS: &str = "sk-";
 const KEY_CHARS_MIN: usize = 8;
@@ -24,7 +26,8 @@ const KEY_CHARS_MIN: usize = 8;
 /// A way that records what another way brings, or plays it back.
 ///
 /// A request is found by its method, its path and its body; what is asked for twice is answered in the order of
-/// the recording. An answer is recorded before any of it is handed on. Neither the key nor anything that looks like one gets into the file. Prompts and answers do.
+/// the recording. An answer is recorded before any of it is handed on. Neither the key nor anything that looks like
+/// one gets into the file. Prompts and answers do.
 #[derive(Clone)]
 pub(crate) struct Cassette {
     tape: Arc<Mutex<Tape>>,
@@ -87,11 +90,10 @@ impl Cassette {
 
     /// Adds an exchange to the file, which is whole at all times.
     fn keep(&self, exchange: Exchange) -> io::Result<()> {
-        let text = {
-            let mut tape = self.tape();
-            tape.exchanges.push(exchange);
-            serde_json::to_vec_pretty(&*tape)?
-        };
+        // Held until it is written: two that write at once would write the same file.
+        let mut tape = self.tape();
+        tape.exchanges.push(exchange);
+        let text = serde_json::to_vec_pretty(&*tape)?;
         let beside = self.path.with_extension("part");
         fs::write(&beside, text)?;
         fs::rename(beside, &*self.path)
@@ -104,6 +106,7 @@ impl Transport for Cassette {
         let mut exchange = asked(&request);
         Box::pin(async move {
             let Some(recorded) = &this.recorded else { return this.play(&exchange) };
+            let key = request.key.clone();
             let response = recorded.send(request).await?;
             exchange.status = response.status;
             let kept = response.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
@@ -111,12 +114,18 @@ impl Transport for Cassette {
             let (status, headers, mut body) = (response.status, response.headers, response.body);
             // It is on the tape before it is handed on: whoever has the answer may read the file.
             let mut pieces = Vec::new();
+            let mut bytes = 0;
             while let Some(piece) = body.next().await {
+                bytes += piece.as_ref().map_or(0, bytes::Bytes::len);
+                if bytes > ANSWER_BYTES_MAX {
+                    let why = format!("an answer of more than {ANSWER_BYTES_MAX} bytes is not recorded");
+                    return Err(TransportError::Broken { why });
+                }
                 pieces.push(piece);
             }
             if pieces.iter().all(std::result::Result::is_ok) {
                 let bytes: Vec<u8> = pieces.iter().flatten().flat_map(|piece| piece.iter().copied()).collect();
-                exchange.body = redacted(&String::from_utf8_lossy(&bytes));
+                exchange.body = redacted(&bytes, key.as_ref());
                 let unwritten = |why: &dyn std::fmt::Display| TransportError::Broken {
                     why: format!("the cassette cannot be written: {why}"),
                 };
@@ -138,7 +147,7 @@ fn asked(request: &Request) -> Exchange {
     // Whoever plays it back may ask at another address.
     let path = request.url.split_once("://").map_or(request.url.as_str(), |(_, rest)| rest);
     let path = path.split_once('/').map_or("", |(_, path)| path);
-    let body = redacted(&String::from_utf8_lossy(&request.body));
+    let body = redacted(&request.body, request.key.as_ref());
     Exchange {
         method: method.to_owned(),
         path: format!("/{path}"),
@@ -149,10 +158,15 @@ fn asked(request: &Request) -> Exchange {
     }
 }
 
-/// The text without what looks like a key.
-fn redacted(text: &str) -> String {
+/// The text without the key, and without what looks like one.
+fn redacted(bytes: &[u8], key: Option<&Secret>) -> String {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let text = match key {
+        Some(key) => key.scrub(text),
+        None => text,
+    };
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(place) = rest.find(KEY_BEGINS) {
         let (before, key) = rest.split_at(place);
         out.push_str(before);
@@ -179,7 +193,9 @@ mod tests {
             ("task-oriented, risk-averse disk-0123456789", "task-oriented, risk-averse disk-0123456789"),
             ("sk-abc sk-abcdefgh", "sk-abc sk-***"),
         ] {
-            assert_eq!(redacted(text), want);
+            assert_eq!(redacted(text.as_bytes(), None), want);
         }
+        let key = Secret::new("another-kind-of-key");
+        assert!(!redacted(b"it is another-kind-of-key.", Some(&key)).contains("another"));
     }
 }

@@ -223,7 +223,7 @@ impl Accounts {
         };
         match self.store.deposit(deposit).await? {
             Ok(true) => Ok(true),
-            Ok(false) | Err(Refused::Reused) => match self.store.deposit_by_id(&stored).await? {
+            Ok(false) => match self.store.deposit_by_id(&stored).await? {
                 Some(before) if same(&before.what, &what) => Ok(false),
                 before => Err(AccountsError::OtherDeposit {
                     id: id.unwrap_or(&stored).to_owned(),

@@ -4,8 +4,8 @@
 //! [`Charged`] that it then has. A key without an account is only held to its rules and limits.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use futures_util::future::BoxFuture;
@@ -33,6 +33,8 @@ use crate::{
 const HOLD_SECONDS: i64 = 60;
 /// When who was refused because nothing can be written may come again.
 const RETRY_MS: u64 = 5_000;
+/// Beyond so many holds that could not be let go of, more are left to end with this process.
+const UNWRITTEN_MAX: usize = 10_000;
 /// Tokens of output that a hold covers at first, and by which it grows.
 const OUTPUT_STEP: u64 = 1024;
 
@@ -44,7 +46,7 @@ pub(crate) struct Books {
     prices: RwLock<Arc<Prices>>,
     limits: Mutex<HashMap<String, State>>,
     /// What could not be written when its request ended.
-    unwritten: Mutex<Vec<End>>,
+    unwritten: Mutex<VecDeque<End>>,
     clock: Clock,
     tasks: Tasks,
 }
@@ -158,21 +160,29 @@ impl Books {
         };
         // What the books do not take for what it is, they do not take later either.
         if done.as_ref().is_err_and(|error| !matches!(error, StoreError::Overflow | StoreError::Row { .. })) {
-            self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).push(end);
+            let mut unwritten = self.unwritten();
+            // Posts are no more than requests ran when the database went away; whoever is refused meanwhile adds a void.
+            if matches!(end, End::Post(_)) || unwritten.len() < UNWRITTEN_MAX {
+                unwritten.push_back(end);
+            }
         }
         done.map(|_| ())
     }
 
+    /// Ends what could not be ended before, up to the first that still cannot; it comes last the next time.
     async fn end_unwritten(&self) {
-        let mut waiting = std::mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
-        while let Some(end) = waiting.pop() {
-            let Err(error) = self.end(end).await else { continue };
-            tracing::error!(%error, "cannot end a hold yet");
-            // Each waits for its turn; where the database is away, one is enough to know.
-            if matches!(error, StoreError::Away(_) | StoreError::Closed) {
-                self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).append(&mut waiting);
+        let waiting = self.unwritten().len();
+        for _ in 0..waiting {
+            let Some(end) = self.unwritten().pop_front() else { return };
+            if let Err(error) = self.end(end).await {
+                tracing::error!(%error, waiting, "cannot end a hold yet");
+                return;
             }
         }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, VecDeque<End>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> i64 {
@@ -473,7 +483,6 @@ fn refusal(refused: Refused) -> ApiError {
         Refused::Account => ApiError::of(Code::Arrearage).log("the account is suspended"),
         Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota)
             .say(format!("The key's budget ({period}) has {left} left; this request may cost up to {wanted}.")),
-        Refused::Reused => ApiError::of(Code::Internal).log("a request deposits nothing"),
         Refused::NotOpen => ApiError::of(Code::Internal).log("the hold is not open"),
     }
 }

@@ -18,6 +18,7 @@ pub mod prices;
 mod reader;
 mod rows;
 pub mod usage;
+mod worker;
 
 use std::{
     borrow::Cow,
@@ -104,7 +105,7 @@ impl Store {
             .map_err(|source| Error::opening(&path, source))?;
         migrate(&pool, &path).await?;
         let [reader, writer] = [Link::to_file(&path)?, Link::to_file(&path)?];
-        Ok(Self { reader: Reader::start(reader)?, writer: ledger::Writer::start(writer)?, pool })
+        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, pool })
     }
 
     /// Opens the database of a PostgreSQL server, `postgres://USER:PASSWORD@HOST/NAME`, which several servers
@@ -119,7 +120,7 @@ impl Store {
             .map_err(|source| Error::Unreachable { url: without_password(url), source })?;
         migrate(&pool, Path::new(&without_password(url))).await?;
         let [reader, writer] = [Link::Server(pool.clone()), Link::Server(pool.clone())];
-        Ok(Self { reader: Reader::start(reader)?, writer: ledger::Writer::start(writer)?, pool })
+        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, pool })
     }
 
     /// Closes all connections; what was written is in the database afterwards.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Done, Op,
     post::balance_id,
-    state::{Account, Amounts, Broken, BudgetRow, Hold, Made, Place, Spent, State, hold_ids},
+    state::{Account, Amounts, Broken, BudgetRow, Hold, Place, Spent, State, hold_ids},
 };
 use crate::{
     Error, json,
@@ -125,10 +125,8 @@ fn hold(row: &mut Row) -> Result<Hold<'static>, Error> {
 async fn read_deposits(tx: &mut Tx<'_>, state: &mut State<'_>, ops: &[Op]) -> Result<(), Error> {
     let ids = ops.iter().filter_map(|op| if let Op::Deposit(deposit) = op { Some(deposit.id.as_str()) } else { None });
     let ids: Vec<&str> = ids.collect();
-    let sql = "SELECT id, kind, debit, credit, amount FROM transfers WHERE id IN ({})";
-    for mut row in read(tx, sql, &ids).await? {
-        let (kind, debit, credit, amount) = (row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?);
-        state.made.insert(row.text(0)?, Made { kind, debit, credit, amount });
+    for mut row in read(tx, "SELECT id FROM transfers WHERE id IN ({})", &ids).await? {
+        state.deposited.insert(row.text(0)?);
     }
     Ok(())
 }

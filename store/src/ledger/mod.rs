@@ -20,7 +20,11 @@ use qwenda_ledger::{
     price::Usage,
 };
 pub use state::GRAINS;
-pub(crate) use {hold::HeldBudget, post::balance_id, writer::Writer};
+pub(crate) use {
+    hold::HeldBudget,
+    post::balance_id,
+    writer::{Writer, start},
+};
 
 use crate::{Error, Store};
 
@@ -65,8 +69,6 @@ pub enum Refused {
     Budget { period: String, wanted: Nanos, left: Nanos },
     /// The hold it belongs to is not open any more.
     NotOpen,
-    /// The id belongs to another deposit.
-    Reused,
 }
 
 /// One request as it is kept.
@@ -168,7 +170,7 @@ impl Store {
     /// with the same id, it answers the same and changes nothing.
     pub async fn hold(&self, ask: HoldAsk) -> Result<Result<Vec<Part>, Refused>, Error> {
         not_negative("a hold", ask.most.money.get())?;
-        Ok(match self.write(Op::Hold(ask)).await? {
+        Ok(match self.writer.ask(Op::Hold(ask)).await? {
             Done::Held(parts) => Ok(parts),
             Done::Refused(refused) => Err(refused),
             Done::Changed(_) => unreachable!("a hold is held or refused"),
@@ -186,7 +188,7 @@ impl Store {
     ) -> Result<Result<Vec<Part>, Refused>, Error> {
         not_negative("a top-up", money.get())?;
         let top_up = TopUp { id: id.to_owned(), money, expires_at, now };
-        Ok(match self.write(Op::TopUp(top_up)).await? {
+        Ok(match self.writer.ask(Op::TopUp(top_up)).await? {
             Done::Held(parts) => Ok(parts),
             Done::Refused(refused) => Err(refused),
             Done::Changed(_) => unreachable!("a hold is topped up or refused"),
@@ -237,7 +239,7 @@ impl Store {
         if amount == 0 {
             return Err(Error::Amount { what: "a deposit", amount });
         }
-        Ok(match self.write(Op::Deposit(deposit)).await? {
+        Ok(match self.writer.ask(Op::Deposit(deposit)).await? {
             Done::Changed(count) => Ok(count == 1),
             Done::Refused(refused) => Err(refused),
             Done::Held(_) => unreachable!("a deposit holds nothing"),
@@ -245,7 +247,7 @@ impl Store {
     }
 
     async fn changed(&self, op: Op) -> Result<u64, Error> {
-        match self.write(op).await? {
+        match self.writer.ask(op).await? {
             Done::Changed(count) => Ok(count),
             other => unreachable!("{other:?} counts nothing"),
         }

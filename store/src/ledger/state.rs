@@ -1,6 +1,6 @@
 //! What a transaction has read, and as its operations change it. Nothing here waits for the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use qwenda_ledger::{
     account::{Bucket, Kind, Part},
@@ -26,8 +26,8 @@ pub(super) struct State<'a> {
     pub(super) late: Vec<String>,
     pub(super) buckets: BTreeMap<String, Place<'a>>,
     pub(super) budgets: BTreeMap<(String, String), BudgetRow>,
-    /// Deposits that were made before, by their id.
-    pub(super) made: HashMap<String, Made>,
+    /// Ids of deposits that were made before.
+    pub(super) deposited: HashSet<String>,
     pub(super) transfers: Vec<Transfer<'a>>,
     pub(super) posts: Vec<&'a Post>,
     pub(super) rollups: BTreeMap<RollupKey<'a>, Rollup>,
@@ -115,15 +115,6 @@ pub(super) struct Transfer<'a> {
     pub(super) request_id: Option<&'a str>,
     pub(super) note: &'a str,
     pub(super) at: i64,
-}
-
-/// What a deposit was, to tell one that is asked for again from another under its id.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Made {
-    pub(super) kind: String,
-    pub(super) debit: String,
-    pub(super) credit: String,
-    pub(super) amount: i64,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

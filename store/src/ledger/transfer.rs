@@ -5,12 +5,15 @@ use qwenda_ledger::{account::Uncovered, money::Nanos};
 use super::{
     Deposit, Deposited, Done, Refused,
     post::balance_id,
-    state::{Made, Place, State, Transfer},
+    state::{Place, State, Transfer},
 };
 use crate::Error;
 
 impl<'a> State<'a> {
     pub(super) fn deposit(&mut self, deposit: &'a Deposit) -> Result<Done, Error> {
+        if self.deposited.contains(&deposit.id) {
+            return Ok(Done::Changed(0));
+        }
         let Some(account) = self.accounts.get(&deposit.account_id) else {
             return Ok(Done::Refused(Refused::Account));
         };
@@ -25,11 +28,6 @@ impl<'a> State<'a> {
             }
         };
         let back = amount.checked_neg().ok_or(Error::Overflow)?;
-        let (debit, credit) = if amount > 0 { (&ours, &theirs) } else { (&theirs, &ours) };
-        let made = Made { kind: kind.to_owned(), debit: debit.clone(), credit: credit.clone(), amount: amount.abs() };
-        if let Some(before) = self.made.get(&deposit.id) {
-            return Ok(if *before == made { Done::Changed(0) } else { Done::Refused(Refused::Reused) });
-        }
         if let Deposited::Tokens { models, expires_at, .. } = &deposit.what {
             let place = Place {
                 account_id: Some(deposit.account_id.clone()),
@@ -50,17 +48,18 @@ impl<'a> State<'a> {
         }
         self.change(&theirs, amount, 0)?;
         self.change(&ours, back, 0)?;
+        let (debit, credit) = if amount > 0 { (ours, theirs) } else { (theirs, ours) };
         self.transfers.push(Transfer {
             id: deposit.id.clone(),
             kind,
-            debit: made.debit.clone(),
-            credit: made.credit.clone(),
-            amount: made.amount,
+            debit,
+            credit,
+            amount: amount.abs(),
             request_id: None,
             note: &deposit.note,
             at: deposit.now,
         });
-        self.made.insert(deposit.id.clone(), made);
+        self.deposited.insert(deposit.id.clone());
         Ok(Done::Changed(1))
     }
 }

@@ -2,113 +2,33 @@
 
 use std::time::Duration;
 
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
+use super::{Done, Op, batch::Batch};
+use crate::{
+    Error,
+    link::Link,
+    worker::{Together, Worker},
 };
 
-use super::{Done, Op, batch::Batch};
-use crate::{Error, Store, link::Link};
+/// Beyond so many, waiting for the next transaction costs less; before, a transaction costs more than each of them.
+const TOGETHER: Together = Together { most: 256, gathering: Duration::from_millis(2) };
 
-/// Most operations in a transaction: beyond this, waiting for the next one costs less.
-const BATCH_MAX: usize = 256;
-/// How long a transaction waits for more, where the one before had several operations.
-const GATHERING: Duration = Duration::from_millis(2);
-/// Operations that may wait; who comes then waits to be let in.
-const WAITING_MAX: usize = 4096;
+/// Where operations are handed in, and waited for until they are durable.
+pub(crate) type Writer = Worker<Op, Done>;
 
-type Answer = oneshot::Sender<Result<Done, Error>>;
-
-#[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
-enum Job {
-    Write(Op, Answer),
-    /// Ends the writer, after everything before.
-    Close(oneshot::Sender<()>),
+pub(crate) fn start(link: Link) -> Result<Writer, Error> {
+    Worker::start("ledger", link, TOGETHER, write)
 }
 
-/// Where operations are handed in. What writes them ends with the last of its clones.
-#[derive(Debug, Clone)]
-pub(crate) struct Writer(mpsc::Sender<Job>);
-
-impl Writer {
-    /// Starts it, on a thread of its own: it waits for the disk.
-    pub(crate) fn start(mut link: Link) -> Result<Self, Error> {
-        let (sender, waiting) = mpsc::channel(WAITING_MAX);
-        let runtime = Handle::current();
-        let thread = std::thread::Builder::new().name("ledger".to_owned());
-        let work = move || {
-            let closing = runtime.block_on(run(&mut link, waiting));
-            drop(link);
-            // Who closes may have left.
-            let _ = closing.map(|done| done.send(()));
-        };
-        thread.spawn(work).map_err(Error::Thread)?;
-        Ok(Self(sender))
-    }
-
-    /// Ends it, and its connection, when everything that waits is written.
-    pub(crate) async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        if self.0.send(Job::Close(done)).await.is_ok() {
-            // It ends either way.
-            let _ = closed.await;
+async fn write(link: &mut Link, ops: Vec<Op>) -> Vec<Result<Done, Error>> {
+    let mut results = Vec::with_capacity(ops.len());
+    // What is about all holds at once is written by itself, in its turn.
+    for ops in ops.chunk_by(|op, next| !op.is_about_all() && !next.is_about_all()) {
+        match together(link, ops, None).await {
+            Ok(done) => results.extend(done.into_iter().map(Ok)),
+            Err(failed) => results.extend(one_by_one(link, ops, failed).await),
         }
     }
-}
-
-impl Store {
-    /// Hands an operation in and waits until it is durable.
-    pub(super) async fn write(&self, op: Op) -> Result<Done, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.writer.0.send(Job::Write(op, answer)).await.map_err(|_| Error::Closed)?;
-        answered.await.map_err(|_| Error::Closed)?
-    }
-}
-
-/// Writes until nobody is there any more, or until it is closed: then by whom.
-async fn run(link: &mut Link, mut waiting: mpsc::Receiver<Job>) -> Option<oneshot::Sender<()>> {
-    let mut crowd = 0;
-    let mut jobs = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut jobs, BATCH_MAX).await > 0 {
-        // Where several write, more come at once, and a transaction costs more than each of them.
-        if crowd > 1 && jobs.len() < BATCH_MAX {
-            std::thread::sleep(GATHERING);
-            while jobs.len() < BATCH_MAX
-                && let Ok(job) = waiting.try_recv()
-            {
-                jobs.push(job);
-            }
-        }
-        crowd = jobs.len();
-        let (mut ops, mut answers, mut close) = (Vec::new(), Vec::new(), None);
-        for job in jobs.drain(..) {
-            match job {
-                // Who comes behind the end is told by its answer being dropped.
-                Job::Write(op, answer) if close.is_none() => {
-                    ops.push(op);
-                    answers.push(answer);
-                }
-                Job::Write(..) => {}
-                Job::Close(done) => close = close.or(Some(done)),
-            }
-        }
-        let mut answers = answers.into_iter();
-        // What is about all holds at once is written by itself, in its turn.
-        for ops in ops.chunk_by(|op, next| !op.is_about_all() && !next.is_about_all()) {
-            let results = match together(link, ops, None).await {
-                Ok(done) => done.into_iter().map(Ok).collect(),
-                Err(failed) => one_by_one(link, ops, failed).await,
-            };
-            for (result, answer) in results.into_iter().zip(&mut answers) {
-                // Who no longer waits has left; what was written stays.
-                let _ = answer.send(result);
-            }
-        }
-        if close.is_some() {
-            return close;
-        }
-    }
-    None
+    results
 }
 
 /// Where a transaction ended early.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use qwenda_ledger::{money::Nanos, policy::Action, price::PriceEntry};
-use qwenda_store::usage::{Apart, PaidRequest, UsageRow, Wanted};
+use qwenda_store::{
+    ledger::GRAINS,
+    usage::{Apart, PaidRequest, UsageRow, Wanted},
+};
 use qwenda_types::error::{ApiError, Code};
 use serde_json::{Value, json};
 
@@ -18,8 +21,8 @@ use super::{
 };
 use crate::{books, statement};
 
-/// Seconds of a grain, and how much is shown when nothing is said.
-const GRAINS: [(&str, i64, i64); 3] = [("minute", 60, 3_600), ("hour", 3_600, 86_400), ("day", 86_400, 30 * 86_400)];
+/// What is shown of each grain when nothing is said.
+const USUAL: [i64; GRAINS.len()] = [3_600, 86_400, 30 * 86_400];
 /// What is shown of requests when nothing is said.
 const USUAL_SECONDS: i64 = 30 * 86_400;
 /// Most rows of usage at once.
@@ -32,8 +35,8 @@ pub(in crate::http) async fn show(call: Call) -> Result<Json<Value>, Failure> {
     call.must(Action::ReadUsage)?;
     let mut form = call.query()?;
     let grain = form.text("grain")?.unwrap_or_else(|| "day".to_owned());
-    let known = GRAINS.into_iter().find(|(name, ..)| *name == grain);
-    let (grain, seconds, usual) = known.ok_or_else(|| wrong("grain", "it must be minute, hour or day"))?;
+    let known = GRAINS.into_iter().zip(USUAL).find(|((name, _), _)| *name == grain);
+    let ((grain, seconds), usual) = known.ok_or_else(|| wrong("grain", "it must be minute, hour or day"))?;
     let period = Period::of_grains(&mut form, seconds, usual, call.admin.now())?;
     let group = form.text("group")?;
     let apart = apart(group.as_deref())?;
