@@ -10,7 +10,7 @@ use qwenda_server::{
 use crate::{
     args,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, messages, money},
     settings::Settings,
     when::{self, Way},
 };
@@ -30,9 +30,9 @@ pub async fn open_at(lang: Lang, folder: &Place) -> Result<Accounts, CliError> {
 
 /// What went wrong, in the reader's language.
 pub fn explain(lang: Lang, error: &AccountsError) -> CliError {
-    let message = messages::bad_accounts(lang, error);
+    let message = money::bad_accounts(lang, error);
     match error {
-        AccountsError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
+        AccountsError::NoSuchAccount { .. } => CliError::usage(message).hint(money::list_accounts(lang)),
         AccountsError::Name
         | AccountsError::Taken { .. }
         | AccountsError::OtherDeposit { .. }
@@ -69,17 +69,17 @@ pub fn key_id(lang: Lang, keys: &[KeyInfo], which: &str) -> Result<String, CliEr
 
 /// An amount, which may be negative.
 pub fn amount(lang: Lang, field: &str, text: &str) -> Result<Nanos, CliError> {
-    text.parse().map_err(|error| CliError::usage(messages::bad_money(lang, field, text, &error)))
+    text.parse().map_err(|error| CliError::usage(money::bad_money(lang, field, text, &error)))
 }
 
 /// An amount that must not be negative.
 pub fn amount_unsigned(lang: Lang, field: &str, text: &str) -> Result<Nanos, CliError> {
-    Nanos::parse_unsigned(text).map_err(|error| CliError::usage(messages::bad_money(lang, field, text, &error)))
+    Nanos::parse_unsigned(text).map_err(|error| CliError::usage(money::bad_money(lang, field, text, &error)))
 }
 
 pub fn currency(lang: Lang, text: &str) -> Result<Currency, CliError> {
     let code = text.to_ascii_uppercase();
-    code.parse().map_err(|error| CliError::usage(messages::bad_money(lang, "--currency", text, &error)))
+    code.parse().map_err(|error| CliError::usage(money::bad_money(lang, "--currency", text, &error)))
 }
 
 /// A whole number above zero.
@@ -91,7 +91,7 @@ pub fn count(lang: Lang, field: &str, text: &str, max: u64) -> Result<u64, CliEr
 
 /// A time. `30d` is ahead of now or back from it.
 pub fn time(lang: Lang, field: &str, text: &str, way: Way) -> Result<i64, CliError> {
-    let wrong = || CliError::usage(messages::bad_time(lang, field, text)).hint(messages::times_are(lang));
+    let wrong = || CliError::usage(money::bad_time(lang, field, text)).hint(money::times_are(lang));
     when::read(text, now(), way).ok_or_else(wrong)
 }
 
@@ -99,7 +99,7 @@ pub fn time(lang: Lang, field: &str, text: &str, way: Way) -> Result<i64, CliErr
 pub fn time_ahead(lang: Lang, field: &str, text: &str) -> Result<i64, CliError> {
     let at = time(lang, field, text, Way::Ahead)?;
     if at <= now() {
-        return Err(CliError::usage(messages::time_over(lang, field, text, &when::second(at))));
+        return Err(CliError::usage(money::time_over(lang, field, text, &when::second(at))));
     }
     Ok(at)
 }
@@ -107,5 +107,5 @@ pub fn time_ahead(lang: Lang, field: &str, text: &str) -> Result<i64, CliError> 
 /// A text that is kept and shown again.
 pub fn note<'a>(lang: Lang, field: &str, text: &'a str) -> Result<&'a str, CliError> {
     let fits = text.chars().count() <= NOTE_CHARS_MAX && !text.chars().any(char::is_control);
-    if fits { Ok(text) } else { Err(CliError::usage(messages::bad_note(lang, field, NOTE_CHARS_MAX))) }
+    if fits { Ok(text) } else { Err(CliError::usage(money::bad_note(lang, field, NOTE_CHARS_MAX))) }
 }

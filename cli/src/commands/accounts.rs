@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, messages, money},
     output::Ui,
     settings::Settings,
     table::Table,
@@ -27,7 +27,7 @@ pub async fn run(ui: Ui, settings: &Settings, command: args::Accounts) -> Result
             if place.json {
                 show(ui, &accounts, &account, true).await?;
             } else {
-                ui.notice(messages::account_made(ui.lang, &account.name, account.currency.as_str()));
+                ui.notice(money::account_made(ui.lang, &account.name, account.currency.as_str()));
                 ui.answer_line(&account.id)?;
             }
             accounts.close().await;
@@ -48,7 +48,7 @@ pub async fn run(ui: Ui, settings: &Settings, command: args::Accounts) -> Result
         }
         args::Accounts::Set { which, credit, quota_stops, suspended, place } => {
             if credit.is_none() && quota_stops.is_none() && suspended.is_none() {
-                return Err(CliError::usage(messages::nothing_to_set(ui.lang)));
+                return Err(CliError::usage(money::nothing_to_set(ui.lang)));
             }
             let credit = credit.map(|text| books::amount_unsigned(ui.lang, "--credit", &text)).transpose()?;
             let accounts = books::open(ui.lang, settings, &place).await?;
@@ -66,7 +66,7 @@ pub async fn top_up(ui: Ui, settings: &Settings, args: args::Topup) -> Result<()
     let lang = ui.lang;
     let amount = books::amount(lang, "AMOUNT", &args.amount)?;
     if amount == Nanos::ZERO {
-        return Err(CliError::usage(messages::nothing_to_pay(lang)));
+        return Err(CliError::usage(money::nothing_to_pay(lang)));
     }
     let (id, note) = labels(lang, &args.label)?;
     let accounts = books::open(lang, settings, &args.place).await?;
@@ -75,12 +75,12 @@ pub async fn top_up(ui: Ui, settings: &Settings, args: args::Topup) -> Result<()
     let money = Money::of(&account, &buckets(lang, &accounts, &account).await?);
     if money.balance.checked_add(amount).is_none() {
         let (balance, currency) = (money.balance.to_string(), account.currency.as_str());
-        return Err(CliError::usage(messages::balance_full(lang, &args.amount, &balance, currency)));
+        return Err(CliError::usage(money::balance_full(lang, &args.amount, &balance, currency)));
     }
     let done = accounts.top_up(&account, amount, id, note).await.map_err(|error| books::explain(lang, &error))?;
     let said = match amount.checked_neg().filter(|_| amount.is_negative()) {
-        Some(back) => messages::paid_back(lang, &back.to_string(), account.currency.as_str(), &account.name),
-        None => messages::paid_in(lang, &amount.to_string(), account.currency.as_str(), &account.name),
+        Some(back) => money::paid_back(lang, &back.to_string(), account.currency.as_str(), &account.name),
+        None => money::paid_in(lang, &amount.to_string(), account.currency.as_str(), &account.name),
     };
     deposited(ui, accounts, &account, id.filter(|_| !done), &said, args.place.json).await
 }
@@ -95,14 +95,14 @@ pub async fn grant(ui: Ui, settings: &Settings, args: args::Grant) -> Result<(),
     let account = books::find(lang, &accounts, &args.which).await?;
     let what = Tokens { free: !args.pack, tokens: i64::try_from(tokens).unwrap_or(i64::MAX), models, expires_at };
     let done = accounts.grant(&account, what, id, note).await.map_err(|error| books::explain(lang, &error))?;
-    let said = messages::granted(lang, tokens, models, &account.name);
+    let said = money::granted(lang, tokens, models, &account.name);
     deposited(ui, accounts, &account, id.filter(|_| !done), &said, args.place.json).await
 }
 
 fn labels(lang: Lang, label: &args::Label) -> Result<(Option<&str>, &str), CliError> {
     let id = label.id.as_deref().map(|id| books::note(lang, "--id", id)).transpose()?;
     if id.is_some_and(|id| id.trim().is_empty()) {
-        return Err(CliError::usage(messages::empty_id(lang)));
+        return Err(CliError::usage(money::empty_id(lang)));
     }
     Ok((id, books::note(lang, "--note", label.note.as_deref().unwrap_or(""))?))
 }
@@ -118,7 +118,7 @@ async fn deposited(
 ) -> Result<(), CliError> {
     match known {
         None => ui.notice(said),
-        Some(id) => ui.notice(messages::done_already(ui.lang, id)),
+        Some(id) => ui.notice(money::done_already(ui.lang, id)),
     }
     if as_json {
         let record = record(account, &buckets(ui.lang, &accounts, account).await?);
@@ -136,7 +136,7 @@ async fn buckets(lang: Lang, accounts: &Accounts, account: &AccountRow) -> Resul
 
 async fn list(ui: Ui, accounts: &Accounts, as_json: bool) -> Result<(), CliError> {
     let rows = accounts.list().await.map_err(|error| books::explain(ui.lang, &error))?;
-    let mut table = Table::new(&messages::accounts_headings(ui.lang));
+    let mut table = Table::new(&money::accounts_headings(ui.lang));
     let mut records = Vec::with_capacity(rows.len());
     for account in &rows {
         let buckets = buckets(ui.lang, accounts, account).await?;
@@ -157,7 +157,7 @@ async fn list(ui: Ui, accounts: &Accounts, as_json: bool) -> Result<(), CliError
         return ui.answer_line(json!({ "accounts": records }));
     }
     if rows.is_empty() {
-        ui.notice(messages::no_accounts(ui.lang));
+        ui.notice(money::no_accounts(ui.lang));
         return Ok(());
     }
     ui.answer_line(table)
@@ -169,7 +169,7 @@ async fn show(ui: Ui, accounts: &Accounts, account: &AccountRow, as_json: bool) 
         return ui.answer_line(record(account, &buckets));
     }
     let money = Money::of(account, &buckets);
-    let yes = if account.quota_stops { messages::yes(ui.lang) } else { messages::no(ui.lang) };
+    let yes = if account.quota_stops { money::yes(ui.lang) } else { money::no(ui.lang) };
     let facts = [
         account.name.clone(),
         account.id.clone(),
@@ -182,15 +182,15 @@ async fn show(ui: Ui, accounts: &Accounts, account: &AccountRow, as_json: bool) 
         state(ui.lang, account),
         when::second(account.created_at),
     ];
-    ui.answer_line(crate::table::facts(&messages::account_facts(ui.lang), &facts))?;
-    let mut table = Table::new(&messages::tokens_headings(ui.lang));
+    ui.answer_line(crate::table::facts(&money::account_facts(ui.lang), &facts))?;
+    let mut table = Table::new(&money::tokens_headings(ui.lang));
     let mut any = false;
     for bucket in buckets.iter().filter(|bucket| bucket.kind != Kind::Balance) {
         any = true;
-        let over = bucket.expires_at.filter(|at| *at <= now()).map(|_| messages::is_over(ui.lang));
+        let over = bucket.expires_at.filter(|at| *at <= now()).map(|_| money::is_over(ui.lang));
         let expires = bucket.expires_at.map_or("-".to_owned(), when::second);
         table.row([
-            messages::kind(ui.lang, bucket.kind).to_owned(),
+            money::kind(ui.lang, bucket.kind).to_owned(),
             bucket.models.clone(),
             bucket.posted.to_string(),
             bucket.pending.to_string(),
@@ -202,7 +202,7 @@ async fn show(ui: Ui, accounts: &Accounts, account: &AccountRow, as_json: bool) 
 
 fn state(lang: Lang, account: &AccountRow) -> String {
     match account.suspended_at {
-        Some(_) => messages::is_suspended(lang),
+        Some(_) => money::is_suspended(lang),
         None => messages::works(lang).trim_end().to_owned(),
     }
 }

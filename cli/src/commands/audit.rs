@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     args, books,
     exit::{CliError, Exit},
-    lang::messages,
+    lang::money,
     output::Ui,
     settings::Settings,
 };
@@ -16,8 +16,8 @@ pub async fn run(ui: Ui, settings: &Settings, place: args::Place) -> Result<(), 
     accounts.close().await;
     // The journal first: a charge is looked at only where the sums hold.
     let difference = match (&audit.difference, &wrong) {
-        (Some(difference), _) => Some((difference.to_string(), messages::difference(ui.lang, difference))),
-        (None, Some(wrong)) => Some((wrong.to_string(), messages::wrong_charge(ui.lang, wrong))),
+        (Some(difference), _) => Some((difference.to_string(), money::difference(ui.lang, difference))),
+        (None, Some(wrong)) => Some((wrong.to_string(), money::wrong_charge(ui.lang, wrong))),
         (None, None) => None,
     };
     if place.json {
@@ -29,11 +29,11 @@ pub async fn run(ui: Ui, settings: &Settings, place: args::Place) -> Result<(), 
             "difference": difference.as_ref().map(|(english, _)| english),
         }))?;
     } else {
-        let counts = messages::audited(ui.lang, audit.buckets, audit.transfers, audit.requests, audit.open_holds);
+        let counts = money::audited(ui.lang, audit.buckets, audit.transfers, audit.requests, audit.open_holds);
         ui.answer_line(counts)?;
     }
     match difference {
         None => Ok(()),
-        Some((_, said)) => Err(CliError::new(Exit::Books, messages::books_wrong(ui.lang, &said))),
+        Some((_, said)) => Err(CliError::new(Exit::Books, money::books_wrong(ui.lang, &said))),
     }
 }

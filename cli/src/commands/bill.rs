@@ -11,7 +11,7 @@ use self::statement::Statement;
 use crate::{
     args, books,
     exit::{CliError, Exit},
-    lang::{Lang, messages},
+    lang::{Lang, money},
     output::Ui,
     settings::Settings,
     when,
@@ -22,8 +22,7 @@ const PAGE: i64 = 1_000;
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Bill) -> Result<(), CliError> {
     let lang = ui.lang;
-    let (from, until) =
-        when::month(&args.month).ok_or_else(|| CliError::usage(messages::bad_month(lang, &args.month)))?;
+    let (from, until) = when::month(&args.month).ok_or_else(|| CliError::usage(money::bad_month(lang, &args.month)))?;
     let accounts = books::open(lang, settings, &args.place).await?;
     let account = books::find(lang, &accounts, &args.which).await?;
     let keys = books::keys(lang, settings, &args.place).await?;
@@ -38,12 +37,12 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Bill) -> Result<(), Cl
         .iter()
         .find(|request| Nanos::checked_sum(request.lines.iter().map(|line| line.amount)) != Some(request.charge))
     {
-        let said = messages::lines_differ(lang, &wrong.line.id, &wrong.charge.to_string());
-        return Err(CliError::new(Exit::Books, messages::books_wrong(lang, &said)));
+        let said = money::lines_differ(lang, &wrong.line.id, &wrong.charge.to_string());
+        return Err(CliError::new(Exit::Books, money::books_wrong(lang, &said)));
     }
     if total < before || total > after {
-        let said = messages::bill_differs(lang, &total.to_string(), &before.to_string());
-        return Err(CliError::new(Exit::Books, messages::books_wrong(lang, &said)));
+        let said = money::bill_differs(lang, &total.to_string(), &before.to_string());
+        return Err(CliError::new(Exit::Books, money::books_wrong(lang, &said)));
     }
     let statement =
         Statement { account: &account, month: &args.month, from, until, requests: &requests, keys: &keys, total };
@@ -54,7 +53,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Bill) -> Result<(), Cl
         return ui.raw(statement.csv().as_bytes());
     }
     if until > now() {
-        ui.notice(messages::month_not_over(lang, &args.month));
+        ui.notice(money::month_not_over(lang, &args.month));
     }
     ui.answer_line(statement.text(lang)?)
 }
@@ -84,5 +83,5 @@ async fn read(
 }
 
 fn sum(lang: Lang, charges: impl Iterator<Item = Nanos>) -> Result<Nanos, CliError> {
-    Nanos::checked_sum(charges).ok_or_else(|| CliError::failure(messages::sum_too_great(lang)))
+    Nanos::checked_sum(charges).ok_or_else(|| CliError::failure(money::sum_too_great(lang)))
 }

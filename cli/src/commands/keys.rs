@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, admin as texts, messages},
+    lang::{Lang, admin as texts, messages, money},
     output::Ui,
     settings::Settings,
     table::Table,
@@ -54,7 +54,7 @@ fn terms(lang: Lang, args: &args::CreateKey) -> Result<Terms, CliError> {
     let budget = |field, text: &Option<String>| {
         let Some(text) = text else { return Ok(None) };
         if args.account.is_none() {
-            return Err(CliError::usage(messages::budget_without_account(lang, field)));
+            return Err(CliError::usage(money::budget_without_account(lang, field)));
         }
         books::amount_unsigned(lang, field, text).map(Some)
     };
@@ -118,7 +118,7 @@ async fn list(ui: Ui, folder: &Place, as_json: bool) -> Result<(), CliError> {
     let accounts = books::open_at(ui.lang, folder).await?;
     let named = accounts.list().await.map_err(|error| books::explain(ui.lang, &error))?;
     accounts.close().await;
-    let mut table = Table::new(&messages::key_headings(ui.lang));
+    let mut table = Table::new(&money::key_headings(ui.lang));
     for key in keys {
         let state = if key.revoked_at.is_some() { messages::is_revoked(ui.lang) } else { messages::works(ui.lang) };
         let account = key.account_id.map_or("-".to_owned(), |id| {
@@ -204,7 +204,7 @@ pub fn explain(lang: Lang, error: &KeysError) -> CliError {
         KeysError::Name | KeysError::Terms(_) | KeysError::BelowSpent { .. } | KeysError::Overlap { .. } => {
             CliError::usage(message)
         }
-        KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(messages::list_accounts(lang)),
+        KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(money::list_accounts(lang)),
         _ => CliError::failure(message),
     }
 }

@@ -7,7 +7,7 @@ use super::keys::{PER_MINUTE_MAX, account_of, explain, find, record};
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, money},
     output::Ui,
     settings::Settings,
     table, when,
@@ -26,7 +26,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Limits) -> Result<(), 
     let terms = changed(lang, &args, &key)?;
     if terms != key.terms {
         key = keys::set_terms(&place, &key, terms).await.map_err(|error| explain(lang, &error))?;
-        ui.notice(messages::limits_set(lang, &key.name, &key.last_four));
+        ui.notice(money::limits_set(lang, &key.name, &key.last_four));
     }
     let spent = keys::spent(&place, &key).await.map_err(|error| explain(lang, &error))?;
     if args.place.json {
@@ -36,7 +36,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Limits) -> Result<(), 
         return ui.answer_line(record);
     }
     let account = account_of(lang, &place, &key).await?;
-    ui.answer_line(table::facts(&messages::limits_facts(lang), &facts(lang, &key, account, &spent)))
+    ui.answer_line(table::facts(&money::limits_facts(lang), &facts(lang, &key, account, &spent)))
 }
 
 /// The key's terms with what was asked for. What is not named stays.
@@ -47,7 +47,7 @@ fn changed(lang: Lang, args: &args::Limits, key: &KeyInfo) -> Result<Terms, CliE
     };
     let budget = |field: &str, text: &Option<String>, old| {
         either(text.as_deref(), NONE, old, |text| match key.account_id {
-            None => Err(CliError::usage(messages::budget_of_no_account(lang, field))),
+            None => Err(CliError::usage(money::budget_of_no_account(lang, field))),
             Some(_) => books::amount_unsigned(lang, field, text),
         })
     };
@@ -88,12 +88,12 @@ fn either<T>(
 
 fn facts(lang: Lang, key: &KeyInfo, account: String, spent: &[Spent]) -> Vec<String> {
     let terms = &key.terms;
-    let free = || messages::not_limited(lang);
+    let free = || money::not_limited(lang);
     let list = |texts: &Option<Vec<String>>| texts.as_ref().map_or_else(free, |texts| texts.join(","));
     let count = |count: Option<u64>| count.map_or_else(free, |count| count.to_string());
     let budget = |name: &str| {
         let of = spent.iter().find(|spent| spent.period == name);
-        of.map_or_else(free, |of| messages::budget_spent(lang, &of.budget.to_string(), &of.spent.to_string()))
+        of.map_or_else(free, |of| money::budget_spent(lang, &of.budget.to_string(), &of.spent.to_string()))
     };
     let expires = terms.expires_at.and_then(|at| i64::try_from(at).ok());
     vec![

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, messages, money},
     output::Ui,
     settings::Settings,
     table::Table,
@@ -49,12 +49,12 @@ async fn set(ui: Ui, settings: &Settings, args: args::SetPrice) -> Result<(), Cl
     let all = prices::list(&folder).await.map_err(|error| explain(lang, &error))?;
     let made = prices::set(&folder, new).await.map_err(|error| explain(lang, &error))?;
     if !all.iter().any(|entry| entry.model == made.model) {
-        ui.notice(messages::first_price(lang, &made.model));
+        ui.notice(money::first_price(lang, &made.model));
     }
     if args.place.json {
         return ui.answer_line(record(&made));
     }
-    ui.notice(messages::price_made(lang, &made.model, made.currency.as_str(), &when::second(made.effective_from)));
+    ui.notice(money::price_made(lang, &made.model, made.currency.as_str(), &when::second(made.effective_from)));
     ui.answer_line(&made.id)
 }
 
@@ -72,7 +72,7 @@ fn tier(lang: Lang, text: &str) -> Result<Tier, CliError> {
     let (tokens, input, output, thinking) = match parts.as_slice() {
         [tokens, input, output] => (tokens, input, output, None),
         [tokens, input, output, thinking] => (tokens, input, output, Some(thinking)),
-        _ => return Err(CliError::usage(messages::bad_tier(lang, text))),
+        _ => return Err(CliError::usage(money::bad_tier(lang, text))),
     };
     Ok(Tier {
         input_tokens_max: Some(books::count(lang, "--tier", tokens, i64::MAX.unsigned_abs())?),
@@ -83,12 +83,12 @@ fn tier(lang: Lang, text: &str) -> Result<Tier, CliError> {
 }
 
 fn explain(lang: Lang, error: &PricesError) -> CliError {
-    let message = messages::bad_prices(lang, error);
+    let message = money::bad_prices(lang, error);
     match error {
         PricesError::Folder(KeysError::NoSuchAccount { .. }) => {
-            CliError::usage(message).hint(messages::list_accounts(lang))
+            CliError::usage(message).hint(money::list_accounts(lang))
         }
-        PricesError::Book(_) => CliError::usage(message).hint(messages::list_prices(lang)),
+        PricesError::Book(_) => CliError::usage(message).hint(money::list_prices(lang)),
         PricesError::Folder(_) | PricesError::Store(_) | PricesError::Changed => CliError::failure(message),
         _ => CliError::usage(message),
     }
@@ -117,10 +117,10 @@ async fn list(
         return ui.answer_line(json!({ "prices": prices.into_iter().map(record).collect::<Vec<_>>() }));
     }
     if prices.is_empty() {
-        ui.notice(messages::no_prices(lang));
+        ui.notice(money::no_prices(lang));
         return Ok(());
     }
-    let mut table = Table::new(&messages::prices_headings(lang));
+    let mut table = Table::new(&money::prices_headings(lang));
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for entry in prices {
         for tier in entry.price.tiers() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     args, books,
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, money},
     output::Ui,
     settings::Settings,
     table::Table,
@@ -30,7 +30,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Usage) -> Result<(), C
     let until = until.unwrap_or(i64::MAX);
     let from = from.unwrap_or_else(|| until.min(now()) - by.usual_seconds());
     if from >= until {
-        return Err(CliError::usage(messages::from_behind_until(lang)));
+        return Err(CliError::usage(money::from_behind_until(lang)));
     }
     let seconds = by.seconds();
     let from = from.div_euclid(seconds) * seconds;
@@ -47,7 +47,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Usage) -> Result<(), C
     let known = accounts.list().await.map_err(|error| books::explain(lang, &error))?;
     accounts.close().await;
     if rows.len() > ROWS_MAX {
-        return Err(CliError::usage(messages::too_many_rows(lang, ROWS_MAX)));
+        return Err(CliError::usage(money::too_many_rows(lang, ROWS_MAX)));
     }
     let report = Report { by, rows: &rows, accounts: &known, keys: &keys };
     let totals = report.totals(lang)?;
@@ -57,7 +57,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Usage) -> Result<(), C
         return ui.answer_line(json!({ "by": by.as_str(), "from": from, "rows": rows, "totals": totals }));
     }
     if rows.is_empty() {
-        ui.notice(messages::nothing_used(lang, &when::second(from)));
+        ui.notice(money::nothing_used(lang, &when::second(from)));
         return Ok(());
     }
     ui.answer_line(report.table(lang, &totals))
@@ -102,7 +102,7 @@ impl Report<'_> {
         }
         for sum in sums.values_mut() {
             let charge = Nanos::checked_sum(std::mem::take(&mut sum.charges));
-            sum.charge = charge.ok_or_else(|| CliError::failure(messages::sum_too_great(lang)))?;
+            sum.charge = charge.ok_or_else(|| CliError::failure(money::sum_too_great(lang)))?;
         }
         Ok(sums)
     }
@@ -123,7 +123,7 @@ impl Report<'_> {
     }
 
     fn table(&self, lang: Lang, totals: &BTreeMap<&'static str, Sum>) -> Table {
-        let mut table = Table::new(&messages::usage_headings(lang));
+        let mut table = Table::new(&money::usage_headings(lang));
         for row in self.rows {
             let key = self.keys.iter().find(|key| key.id == row.key_id);
             table.row([
@@ -141,7 +141,7 @@ impl Report<'_> {
         }
         for (currency, sum) in totals {
             table.row([
-                messages::total(lang),
+                money::total(lang),
                 String::new(),
                 String::new(),
                 String::new(),

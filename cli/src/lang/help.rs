@@ -8,7 +8,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Lang, admin, messages};
+use super::{Lang, admin, messages, money};
 use crate::{args::Cli, exit::CliError, output::Ui};
 
 /// What is said of a place of the command line.
@@ -282,240 +282,12 @@ const TEXTS: &[Text] = &[
         "Folder of keys and state (default: server in QWENDA_HOME)",
         "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
     ),
-    t("limits", "Show what a key may do and spend, or change it", "查看或修改 key 的权限、限制与预算"),
-    t("limits.which", "Its id, its name, or its last four characters", "id、名称或末四位"),
-    t("limits.rpm", "Most requests per minute", "每分钟最多请求数"),
-    t("limits.tpm", "Most tokens per minute, prompts and answers together", "每分钟最多 token 数，提示词与回答合计"),
-    t("limits.concurrency", "Most requests at one time", "同时进行的最多请求数"),
-    t("limits.budget_day", "Most it may spend in a day (UTC)", "每天（UTC）最多花费"),
-    t("limits.budget_month", "Most it may spend in a month (UTC)", "每月（UTC）最多花费"),
-    t("limits.budget_total", "Most it may spend, from now on or since it has this budget", "从有此预算起总共最多花费"),
-    t(
-        "limits.models",
-        "Models it may use, with commas; `qwen3-*` is all that begin so",
-        "可用的模型，用逗号分隔；`qwen3-*` 表示以此开头的全部模型",
-    ),
-    t(
-        "limits.networks",
-        "Networks it may be used from, with commas, as 10.0.0.0/8",
-        "允许的来源网段，用逗号分隔，如 10.0.0.0/8",
-    ),
-    t(
-        "limits.expires",
-        "When it ends: 2026-12-31, Unix seconds, or 30d from now",
-        "失效时间：2026-12-31、Unix 秒，或从现在起 30d",
-    ),
-    t(
-        "limits.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("limits.json", "As JSON", "输出 JSON"),
-    t("accounts", "Make, show and change the accounts that pay for requests", "创建、查看、修改为请求付款的账户"),
-    t("accounts create", "Make an account with nothing in it and print its id", "创建空账户并打印其 id"),
-    t("accounts create.name", "What to call it; no two have the same name", "名称，不能与其他账户相同"),
-    t("accounts create.currency", "CNY or USD (default: CNY); it stays so", "CNY 或 USD（默认 CNY），之后不能更改"),
-    t("accounts create.credit", "How far below zero its balance may go (default: 0)", "余额最多可以透支多少（默认 0）"),
-    t(
-        "accounts create.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("accounts create.json", "As JSON", "输出 JSON"),
-    t("accounts list", "List the accounts with what they have", "列出所有账户及其余额"),
-    t(
-        "accounts list.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("accounts list.json", "As JSON", "输出 JSON"),
-    t(
-        "accounts show",
-        "Show one account: balance, credit, quotas and packs",
-        "查看一个账户：余额、信用额度、免费额度与资源包",
-    ),
-    t("accounts show.which", "Id or name of the account", "账户的 id 或名称"),
-    t(
-        "accounts show.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("accounts show.json", "As JSON", "输出 JSON"),
-    t("accounts set", "Change an account", "修改账户"),
-    t("accounts set.which", "Id or name of the account", "账户的 id 或名称"),
-    t("accounts set.credit", "How far below zero its balance may go", "余额最多可以透支多少"),
-    t(
-        "accounts set.quota_stops",
-        "Whether its requests are refused once its free quota is used up",
-        "免费额度用完后是否拒绝请求",
-    ),
-    t("accounts set.suspended", "Whether its requests are refused", "是否停用，停用后拒绝其请求"),
-    t(
-        "accounts set.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("accounts set.json", "As JSON", "输出 JSON"),
-    t("topup", "Pay money into an account, or back", "向账户充值，或退款"),
-    t("topup.which", "Id or name of the account", "账户的 id 或名称"),
-    t(
-        "topup.amount",
-        "As 100 or 0.5, in its currency; `-- -100` pays back",
-        "如 100 或 0.5，以账户币种计；`-- -100` 表示退款",
-    ),
-    t("topup.id", "Of your making; the same id again does nothing", "自定的编号；相同的编号不会重复执行"),
-    t("topup.note", "Kept with it", "备注"),
-    t(
-        "topup.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("topup.json", "As JSON", "输出 JSON"),
-    t("grant", "Give an account tokens", "向账户发放 token"),
-    t("grant.which", "Id or name of the account", "账户的 id 或名称"),
-    t("grant.tokens", "How many", "数量"),
-    t(
-        "grant.models",
-        "Models they pay for; `qwen3-*` is all that begin so (default: all)",
-        "可用于哪些模型；`qwen3-*` 表示以此开头的全部模型（默认全部）",
-    ),
-    t(
-        "grant.expires",
-        "When they end: 2026-12-31, Unix seconds, or 30d from now (default: never)",
-        "失效时间：2026-12-31、Unix 秒，或从现在起 30d（默认不失效）",
-    ),
-    t(
-        "grant.pack",
-        "They are paid for in advance, not free: free ones are used first",
-        "作为预付的资源包，而不是免费额度；免费额度先用",
-    ),
-    t("grant.id", "Of your making; the same id again does nothing", "自定的编号；相同的编号不会重复执行"),
-    t("grant.note", "Kept with it", "备注"),
-    t(
-        "grant.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("grant.json", "As JSON", "输出 JSON"),
-    t("audit", "Add up every balance and every charge again, and compare", "重新核算每一笔余额与费用，并加以比对"),
-    t(
-        "audit.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("audit.json", "As JSON", "输出 JSON"),
-    t(
-        "backup",
-        "Copy keys, accounts and books into a new file, also while a service runs",
-        "将 key、账户与账目备份到新文件，服务运行时也可以",
-    ),
-    t("backup.file", "The new file; one that is there is not overwritten", "新文件；不会覆盖已有的文件"),
-    t(
-        "backup.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("backup.json", "As JSON", "输出 JSON"),
-    t("usage", "Show how many requests, tokens and how much money were used", "查看请求数、token 数与费用"),
-    t("usage.account", "Of one account, by id or name (default: all)", "只看一个账户（id 或名称；默认全部）"),
-    t("usage.key", "Of one key, by id or name (default: all)", "只看一个 key（id 或名称；默认全部）"),
-    t("usage.by", "Summed up by minute, hour or day (default: day)", "按 minute、hour 或 day 汇总（默认 day）"),
-    t(
-        "usage.from",
-        "From when: 2026-02-28, Unix seconds, or 7d before now (default: an hour, a day or 30 days back)",
-        "起始时间：2026-02-28、Unix 秒，或现在之前的 7d（默认为一小时、一天或 30 天之前）",
-    ),
-    t("usage.until", "Up to when, without it (default: now)", "截止时间，不含（默认到现在）"),
-    t(
-        "usage.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("usage.json", "As JSON", "输出 JSON"),
-    t("bill", "Print the statement of an account for a month", "打印账户某月的账单"),
-    t("bill.which", "Id or name of the account", "账户的 id 或名称"),
-    t("bill.month", "The month (UTC), as 2026-02", "月份（UTC），如 2026-02"),
-    t("bill.csv", "As CSV, one row for each request", "输出 CSV，每个请求一行"),
-    t(
-        "bill.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("bill.json", "As JSON", "输出 JSON"),
-    t("prices", "Show what models cost, and set prices of your own", "查看模型价格，设定自己的价格"),
-    t(
-        "prices set",
-        "Make a price of a million tokens that holds from now or later on; older ones stay for what they were asked under",
-        "设定每百万 token 的价格，从现在或之后起生效；此前的请求仍按当时的价格",
-    ),
-    t("prices set.model", "The name that callers ask for, in full", "调用者所写的模型全名"),
-    t("prices set.input", "Price of a million tokens of input, as 0.8", "每百万输入 token 的价格，如 0.8"),
-    t("prices set.output", "Price of a million tokens of output", "每百万输出 token 的价格"),
-    t(
-        "prices set.thinking",
-        "Price of a million tokens of output where the model reasoned (default: as --output)",
-        "思考模式下每百万输出 token 的价格（默认同 --output）",
-    ),
-    t(
-        "prices set.tier",
-        "Other prices for requests of at most so many tokens of input, as 131072:0.8:2; may be repeated, the smallest first",
-        "输入不超过若干 token 的请求另外定价，如 131072:0.8:2；可重复，从小到大",
-    ),
-    t("prices set.currency", "CNY or USD (default: the account's, or CNY)", "CNY 或 USD（默认为账户的币种，或 CNY）"),
-    t(
-        "prices set.account",
-        "Only for this account, by id or name (default: all)",
-        "只用于此账户（id 或名称；默认全部）",
-    ),
-    t(
-        "prices set.from",
-        "From when: 2026-12-31, Unix seconds, or 30d from now (default: now)",
-        "生效时间：2026-12-31、Unix 秒，或从现在起 30d（默认现在）",
-    ),
-    t(
-        "prices set.until",
-        "Up to when, without it (default: no end); then what held before holds again",
-        "截止时间，不含（默认没有）；之后恢复此前的价格",
-    ),
-    t(
-        "prices set.cost_input",
-        "What the upstream takes for a million tokens of input, in the same currency",
-        "上游对每百万输入 token 收取的价格，币种相同",
-    ),
-    t(
-        "prices set.cost_output",
-        "What the upstream takes for a million tokens of output",
-        "上游对每百万输出 token 收取的价格",
-    ),
-    t(
-        "prices set.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("prices set.json", "As JSON", "输出 JSON"),
-    t(
-        "prices list",
-        "List prices per million tokens: the published ones and your own",
-        "列出每百万 token 的价格：公开价格与自定价格",
-    ),
-    t("prices list.currency", "Only those in CNY or in USD", "只看 CNY 或 USD"),
-    t(
-        "prices list.model",
-        "Only those of this model; `qwen3-*` is all that begin so",
-        "只看此模型；`qwen3-*` 表示以此开头的全部模型",
-    ),
-    t(
-        "prices list.data_dir",
-        "Folder of keys and state (default: server in QWENDA_HOME)",
-        "保存 key 与状态的文件夹（默认 QWENDA_HOME 下的 server）",
-    ),
-    t("prices list.json", "As JSON", "输出 JSON"),
     t("completions", "Print the completion script of a shell", "打印 shell 补全脚本"),
     t("completions.shell", "bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
 ];
 
 fn text(lang: Lang, place: &str) -> Option<&'static str> {
-    let text = TEXTS.iter().chain(admin::HELP).find(|text| text.place == place)?;
+    let text = TEXTS.iter().chain(admin::HELP).chain(money::HELP).find(|text| text.place == place)?;
     Some(match lang {
         Lang::En => text.en,
         Lang::Zh => text.zh,
@@ -596,7 +368,7 @@ pub fn explain(ui: Ui, error: &clap::Error) -> Result<(), CliError> {
             guess = said(ContextKind::SuggestedArg);
             let message = messages::unknown_option(lang, &option);
             if option.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit()) {
-                return Err(CliError::usage(message).hint(messages::dashes_before(lang)));
+                return Err(CliError::usage(message).hint(money::dashes_before(lang)));
             }
             message
         }
@@ -651,7 +423,7 @@ mod tests {
     fn every_command_and_argument_has_a_text_in_both_languages_and_no_text_is_left_over() {
         let mut found = BTreeSet::from(["qwenda".to_owned()]);
         places(&command(Lang::En), "", &mut found);
-        let texts = || TEXTS.iter().chain(admin::HELP);
+        let texts = || TEXTS.iter().chain(admin::HELP).chain(money::HELP);
         let known: BTreeSet<String> = texts().map(|text| text.place.to_owned()).collect();
         assert_eq!(known, found);
         assert!(texts().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));

@@ -1,7 +1,7 @@
 //! Which language the person reads: English or 简体中文.
 //!
 //! The texts themselves are in `messages.rs` (what happens at run time) and `help.rs` (what `--help`
-//! prints). Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of
+//! prints); those of accounts and of administrators, of both kinds, in `money.rs` and `admin.rs`. Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of
 //! the terminal (`LC_ALL`, `LC_MESSAGES`, `LANG`), then English.
 
 use std::ffi::OsString;
@@ -21,6 +21,7 @@ macro_rules! texts {
 pub mod admin;
 pub mod help;
 pub mod messages;
+pub mod money;
 
 /// A language that every text exists in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, money},
     table::Table,
     when,
 };
@@ -33,18 +33,18 @@ impl Statement<'_> {
     fn models(&self, lang: Lang) -> Result<Sums, CliError> {
         let mut sums = Sums::default();
         for request in self.requests {
-            sums.add(request).ok_or_else(|| CliError::failure(messages::sum_too_great(lang)))?;
+            sums.add(request).ok_or_else(|| CliError::failure(money::sum_too_great(lang)))?;
         }
         Ok(sums)
     }
 
     pub fn text(&self, lang: Lang) -> Result<String, CliError> {
         let AccountRow { name, currency, .. } = self.account;
-        let title = messages::bill_title(lang, name, self.month, currency.as_str());
+        let title = money::bill_title(lang, name, self.month, currency.as_str());
         if self.requests.is_empty() {
-            return Ok(format!("{title}\n\n{}", messages::bill_total(lang, "0", currency.as_str())));
+            return Ok(format!("{title}\n\n{}", money::bill_total(lang, "0", currency.as_str())));
         }
-        let mut requests = Table::new(&messages::bill_headings(lang));
+        let mut requests = Table::new(&money::bill_headings(lang));
         for request in self.requests {
             requests.row([
                 when::second(request.line.at),
@@ -58,14 +58,14 @@ impl Statement<'_> {
                 lines(request, '×'),
             ]);
         }
-        let mut models = Table::new(&messages::models_headings(lang));
+        let mut models = Table::new(&money::models_headings(lang));
         for (model, sums) in self.models(lang)?.0 {
             let OfModel { requests, input, cached, output, quota, pack, charge } = sums;
             let [requests, input, cached, output, quota, pack] =
                 [requests, input, cached, output, quota, pack].map(|sum| sum.to_string());
             models.row([model, requests, input, cached, output, quota, pack, charge.to_string()]);
         }
-        let total = messages::bill_total(lang, &self.total.to_string(), currency.as_str());
+        let total = money::bill_total(lang, &self.total.to_string(), currency.as_str());
         Ok(format!("{title}\n\n{requests}\n\n{models}\n\n{total}"))
     }
 
