@@ -1,11 +1,85 @@
-//! Public test suites that packages carry: fetched once into the build folder, never committed.
+//! What tests need and packages carry: fetched once into the build folder, never committed.
 
-use std::{fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use crate::run;
 
 /// The package that has the official JSON Schema test suite in its source archive.
 const JSON_SCHEMA: (&str, &str) = ("jsonschema", "4.26.0");
+
+/// The package whose wheels carry a PostgreSQL server, and the Python that they are of.
+const POSTGRES: (&str, &str, &str) = ("pgserver", "0.1.4", "3.12");
+
+/// The folder of the programs of a PostgreSQL server, where this machine has none and there is one for it.
+pub(crate) fn postgres() -> Result<Option<PathBuf>, String> {
+    // Where distributions of Linux put them, and on the path.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    if folders.iter().any(|folder| folder.join("initdb").is_file()) {
+        return Ok(None);
+    }
+    let (name, version, python) = POSTGRES;
+    let home = run::root().join(format!("target/suites/{name}-{version}"));
+    let folder = home.join("pgserver/pginstall/bin");
+    if !folder.is_dir() {
+        fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        let to = home.to_str().ok_or("the path of the build folder is not UTF-8")?;
+        let wanted = format!("{name}=={version}");
+        let fetch =
+            ["-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--no-deps", "--python-version", python];
+        if let Err(why) = run::program("python3", &[&fetch[..], &["--dest", to, &wanted]].concat()) {
+            eprintln!("there is no PostgreSQL here, and no package of one for this machine: {why}");
+            return Ok(None);
+        }
+        let wheels = fs::read_dir(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        let wheel =
+            wheels.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "whl"));
+        let wheel = wheel.ok_or_else(|| format!("{name} {version} came without a wheel"))?;
+        let wheel = wheel.to_str().ok_or("the path of the build folder is not UTF-8")?;
+        run::program("python3", &["-m", "zipfile", "--extract", wheel, to])?;
+    }
+    make_executable(&folder)?;
+    if !others_may_enter(&folder) {
+        eprintln!("PostgreSQL does not run as root, and no other user may enter {}", folder.display());
+        return Ok(None);
+    }
+    Ok(Some(folder))
+}
+
+/// Archives of Python lose that programs are programs.
+#[cfg(unix)]
+fn make_executable(folder: &Path) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt;
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether who is not root, should we be, gets there.
+#[cfg(unix)]
+fn others_may_enter(folder: &Path) -> bool {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let is_root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    let open = |folder: &Path| fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0);
+    !is_root || folder.ancestors().all(open)
+}
+
+#[cfg(not(unix))]
+fn others_may_enter(_: &Path) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<(), String> {
+    Ok(())
+}
 
 /// The folder `json` of the JSON Schema test suite.
 pub(crate) fn json_schema() -> Result<PathBuf, String> {

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every test there is, with what it needs.
 
+use std::env;
+
 use crate::{clients, run, suites};
 
 /// All crates, then the real clients. The model that the tests run is fetched once, with a progress bar, before they start.
@@ -9,7 +11,13 @@ pub(crate) fn all() -> Result<(), String> {
     run::cargo(&["run", "--quiet", "--package", "qwenda-cli", "--", "pull", "qwen2.5-coder-0.5b-instruct"])?;
     let suite = suites::json_schema()?;
     let suite = suite.to_str().ok_or("the path of the JSON Schema suite is not UTF-8")?;
-    run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite)])?;
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    if let Some(postgres) = suites::postgres()? {
+        let folders = std::iter::once(postgres).chain(env::split_paths(&path).collect::<Vec<_>>());
+        path = env::join_paths(folders).map_err(|error| error.to_string())?;
+    }
+    let path = path.to_str().ok_or("PATH is not UTF-8")?;
+    run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite), ("PATH", path)])?;
     run::cargo(&["test", "--package", "qwenda", "--all-features"])?;
     // Last: the slowest, and it only says something when the rest holds.
     clients::suite(&[])?;
