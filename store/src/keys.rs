@@ -1,7 +1,7 @@
 //! Rows of API keys. Only the keyed hash of a key is here.
 
 use qwenda_ledger::{key::KeyHash, money::Currency, terms::Terms};
-use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use crate::{Error, Store, json, link::Row};
 
@@ -95,14 +95,9 @@ impl Store {
 
     /// All keys, oldest first, revoked ones too.
     pub async fn key_list(&self) -> Result<Vec<KeyRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at, keys.version
-             FROM keys LEFT JOIN accounts ON accounts.id = account_id
-             ORDER BY keys.created_at, keys.id",
-        )
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = sqlx::query(AssertSqlSafe(format!("{KEYS} ORDER BY keys.created_at, keys.id")))
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(any_key).collect()
     }
 
@@ -113,13 +108,11 @@ impl Store {
         after: Option<&KeyRow>,
         limit: i64,
     ) -> Result<Vec<KeyRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at, keys.version
-             FROM keys LEFT JOIN accounts ON accounts.id = account_id
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "{KEYS}
              WHERE (account_id = $1 OR $1 = '') AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3))
-             ORDER BY keys.created_at, keys.id LIMIT $4",
-        )
+             ORDER BY keys.created_at, keys.id LIMIT $4"
+        )))
         .bind(account_id.unwrap_or(""))
         .bind(after.map_or(i64::MIN, |key| key.created_at))
         .bind(after.map_or("", |key| &key.id))
@@ -131,13 +124,9 @@ impl Store {
 
     /// The working keys of this name.
     pub async fn keys_named(&self, name: &str) -> Result<Vec<KeyRow>, Error> {
-        let rows = sqlx::query(
-            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at, keys.version
-             FROM keys LEFT JOIN accounts ON accounts.id = account_id
-             WHERE keys.name = $1 AND revoked_at IS NULL
-             ORDER BY keys.created_at, keys.id",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "{KEYS} WHERE keys.name = $1 AND revoked_at IS NULL ORDER BY keys.created_at, keys.id"
+        )))
         .bind(name)
         .fetch_all(&self.pool)
         .await?;
@@ -146,15 +135,10 @@ impl Store {
 
     /// The key of this id, working or revoked.
     pub async fn key_by_id(&self, id: &str) -> Result<Option<KeyRow>, Error> {
-        let found = sqlx::query(
-            "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-                    quota_stops, suspended_at, keys.version
-             FROM keys LEFT JOIN accounts ON accounts.id = account_id
-             WHERE keys.id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?;
+        let found = sqlx::query(AssertSqlSafe(format!("{KEYS} WHERE keys.id = $1")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
         found.as_ref().map(any_key).transpose()
     }
 

@@ -27,16 +27,19 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) async fn begin(link: &'a mut Link, ops: &[Op]) -> Result<Self, Error> {
-        let mut tx = link.begin().await?;
-        let kept = keep(&mut tx, ops).await?;
-        let mut state = State::default();
-        read_holds(&mut tx, &mut state, ops).await?;
-        read_deposits(&mut tx, &mut state, ops).await?;
-        read_accounts(&mut tx, &mut state, ops).await?;
-        read_buckets(&mut tx, &mut state, ops).await?;
-        read_budgets(&mut tx, &mut state, ops).await?;
-        Ok(Self { tx, state, kept })
+    pub(super) async fn begin(link: &'a mut Link) -> Result<Self, Error> {
+        Ok(Self { tx: link.begin().await?, state: State::default(), kept: 0 })
+    }
+
+    /// Reads what operations are about.
+    pub(super) async fn read(&mut self, ops: &[Op]) -> Result<(), Error> {
+        let Self { tx, state, kept } = self;
+        *kept = keep(tx, ops).await?;
+        read_holds(tx, state, ops).await?;
+        read_deposits(tx, state, ops).await?;
+        read_accounts(tx, state, ops).await?;
+        read_buckets(tx, state, ops).await?;
+        read_budgets(tx, state, ops).await
     }
 
     /// Does one operation. `before` is what it came to in a transaction that may have been committed, and that

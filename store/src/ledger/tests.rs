@@ -8,7 +8,8 @@ use crate::{accounts::AccountRow, link::Link};
 
 /// Writes operations, and what they come to when the end of that transaction is not known and they are tried again.
 async fn twice(link: &mut Link, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
-    let mut batch = Batch::begin(link, ops).await.unwrap();
+    let mut batch = Batch::begin(link).await.unwrap();
+    batch.read(ops).await.unwrap();
     let mut first = Vec::new();
     for op in ops {
         first.push(batch.apply(op, None).unwrap());
@@ -16,32 +17,31 @@ async fn twice(link: &mut Link, ops: &[Op]) -> (Vec<Done>, Vec<Done>) {
     batch.commit().await.unwrap();
     let mut again = Vec::new();
     for (op, before) in ops.iter().zip(&first) {
-        let mut batch = Batch::begin(link, std::slice::from_ref(op)).await.unwrap();
+        let mut batch = Batch::begin(link).await.unwrap();
+        batch.read(std::slice::from_ref(op)).await.unwrap();
         again.push(batch.apply(op, Some(before)).unwrap());
         batch.commit().await.unwrap();
     }
     (first, again)
 }
 
-#[tokio::test]
-async fn what_was_committed_after_all_is_not_done_again_and_says_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).await.unwrap();
-    let (id, currency) = ("a".to_owned(), Currency::Cny);
-    let account = AccountRow {
-        id: id.clone(),
-        name: id.clone(),
-        currency,
+fn account(id: &str) -> AccountRow {
+    AccountRow {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        currency: Currency::Cny,
         credit: Nanos::ZERO,
         quota_stops: false,
         suspended_at: None,
         version: 1,
         created_at: 0,
-    };
-    assert!(store.account_create(&account).await.unwrap());
-    let ask = HoldAsk {
-        id: "r1".to_owned(),
-        account_id: id.clone(),
+    }
+}
+
+fn ask(id: &str, account: &str) -> HoldAsk {
+    HoldAsk {
+        id: id.to_owned(),
+        account_id: account.to_owned(),
         key_id: "k".to_owned(),
         model: "m".to_owned(),
         price_id: "p".to_owned(),
@@ -50,9 +50,36 @@ async fn what_was_committed_after_all_is_not_done_again_and_says_the_same() {
         instance: "i".to_owned(),
         now: 0,
         expires_at: 10,
-    };
+    }
+}
+
+fn deposit(id: &str, account: &str) -> Deposit {
     let what = Deposited::Money(Nanos::new(100));
-    let deposit = Deposit { id: "d".to_owned(), account_id: id, what, note: String::new(), now: 0 };
+    Deposit { id: id.to_owned(), account_id: account.to_owned(), what, note: String::new(), now: 0 }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_spoils_nothing_for_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    for id in ["a", "b"] {
+        assert!(store.account_create(&account(id)).await.unwrap());
+        assert_eq!(store.deposit(deposit(id, id)).await.unwrap(), Ok(true));
+    }
+    sqlx::query("UPDATE accounts SET credit_nanos = 'broken' WHERE id = 'b'").execute(&store.pool).await.unwrap();
+    let mut link = Link::to_file(&dir.path().join(crate::FILE_NAME)).unwrap();
+    let ops = [("r1", "a"), ("r2", "b"), ("r3", "a")].map(|(id, account)| Op::Hold(ask(id, account)));
+    let results = writer::write(&mut link, ops.to_vec()).await;
+    assert!(matches!(results[..], [Ok(Done::Held(_)), Err(Error::Row { .. }), Ok(Done::Held(_))]), "{results:?}");
+}
+
+#[tokio::test]
+async fn what_was_committed_after_all_is_not_done_again_and_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await.unwrap();
+    assert!(store.account_create(&account("a")).await.unwrap());
+    let ask = ask("r1", "a");
+    let deposit = deposit("d", "a");
     let money = |all| Op::TopUp(TopUp { id: "r1".to_owned(), money: Nanos::new(all), expires_at: 20, now: 0 });
     let ops = [
         Op::Deposit(deposit),

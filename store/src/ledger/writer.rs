@@ -19,7 +19,7 @@ pub(crate) fn start(link: Link) -> Result<Writer, Error> {
     Worker::start("ledger", link, TOGETHER, write)
 }
 
-async fn write(link: &mut Link, ops: Vec<Op>) -> Vec<Result<Done, Error>> {
+pub(super) async fn write(link: &mut Link, ops: Vec<Op>) -> Vec<Result<Done, Error>> {
     let mut results = Vec::with_capacity(ops.len());
     // What is about all holds at once is written by itself, in its turn.
     for ops in ops.chunk_by(|op, next| !op.is_about_all() && !next.is_about_all()) {
@@ -35,7 +35,7 @@ async fn write(link: &mut Link, ops: Vec<Op>) -> Vec<Result<Done, Error>> {
 enum Failed {
     /// Before it began: the next would not begin either.
     Begin(Error),
-    /// In one of its operations; nothing was written.
+    /// In what it read, or in one of its operations; nothing was written.
     Op(Error),
     /// At its end: it may be written, and then the operations came to this.
     Commit(Error, Vec<Done>),
@@ -43,7 +43,8 @@ enum Failed {
 
 /// `before` is what the operations came to in a transaction of which is not known whether it was written.
 async fn together(link: &mut Link, ops: &[Op], before: Option<&[Done]>) -> Result<Vec<Done>, Failed> {
-    let mut batch = Batch::begin(link, ops).await.map_err(Failed::Begin)?;
+    let mut batch = Batch::begin(link).await.map_err(Failed::Begin)?;
+    batch.read(ops).await.map_err(Failed::Op)?;
     let mut done = Vec::with_capacity(ops.len());
     for (i, op) in ops.iter().enumerate() {
         done.push(batch.apply(op, before.map(|before| &before[i])).map_err(Failed::Op)?);
