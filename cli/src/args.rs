@@ -79,8 +79,18 @@ pub struct Chat {
     pub system: Option<String>,
     #[command(flatten)]
     pub model: ModelArg,
+    #[arg(long)]
+    pub local: bool,
     #[command(flatten)]
     pub sampling: SamplingArgs,
+    #[arg(long, value_name = "TOKENS")]
+    pub context: Option<u32>,
+    #[arg(long)]
+    pub think: bool,
+    #[arg(long, conflicts_with = "think")]
+    pub no_think: bool,
+    #[arg(long)]
+    pub reasoning: bool,
     #[arg(long)]
     pub json: bool,
     #[arg(long)]

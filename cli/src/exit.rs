@@ -18,6 +18,18 @@ pub enum Exit {
     TooLong = 4,
     /// What the books of the accounts state is not what they add up to.
     Books = 5,
+    /// The service wants another key.
+    Key = 6,
+    /// The account cannot pay, or a budget does not allow it.
+    Money = 7,
+    /// Too much at once; it passes.
+    Throttled = 8,
+    /// No connection, a broken one, or no answer in time.
+    Network = 9,
+    /// The service failed, or what it sent is no answer.
+    Service = 10,
+    /// Moderation refused the prompt or the answer.
+    Moderation = 11,
     /// Ctrl-C.
     Interrupted = 130,
     /// Whoever read our output went away, as in `| head`: 128 + SIGPIPE, as other tools end then.

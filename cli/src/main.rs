@@ -9,6 +9,7 @@ mod answer;
 mod args;
 mod books;
 mod commands;
+mod conversation;
 mod exit;
 mod input;
 mod interrupt;
@@ -17,9 +18,11 @@ mod logs;
 mod model;
 mod output;
 mod progress;
+mod screen;
 mod settings;
 mod table;
 mod when;
+mod who;
 
 use std::{env, ffi::OsString, process::ExitCode};
 

@@ -21,7 +21,7 @@ use crate::{
     lang::{Lang, messages},
     output::Ui,
     progress::{self, PullBar},
-    settings::{Env, ModelSettings, Settings},
+    settings::{ModelSettings, Settings},
 };
 
 /// A model that answers.
@@ -147,13 +147,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::select! {
         done = tokio::task::spawn_blocking(work) => Ok(done.expect("it reports errors and does not panic")),
         () = stop => Err(CliError::interrupted()),
-    }
-}
-
-/// Until calls to elsewhere exist, who asked for one is told that the embedded engine answers.
-pub fn say_where_calls_go(ui: Ui) {
-    if let Some(url) = Env.get("QWENDA_BASE_URL") {
-        ui.notice(messages::base_url_unused(ui.lang, &url));
     }
 }
 

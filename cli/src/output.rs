@@ -51,6 +51,12 @@ impl Ui {
         self.raw(text.as_bytes())
     }
 
+    /// Writes a whole answer, and the end of its last line where that is missing.
+    pub fn answer_whole(&self, text: &str) -> Result<(), CliError> {
+        self.answer(text)?;
+        if text.ends_with('\n') { Ok(()) } else { self.raw(b"\n") }
+    }
+
     /// Writes one line of an answer.
     pub fn answer_line(&self, line: impl Display) -> Result<(), CliError> {
         self.raw(format!("{line}\n").as_bytes())
@@ -88,14 +94,22 @@ impl Ui {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
-    /// Writes to stderr without ending the line: the empty line after an answer that was stopped.
+    /// Writes something beside the answer to stderr, as it comes; not with `--quiet`.
+    pub fn aside(&self, text: &str) {
+        if !self.quiet {
+            let text = if self.stderr_terminal { harmless(text) } else { Cow::Borrowed(text) };
+            // As in `say`.
+            let _ = write!(io::stderr().lock(), "{}", self.dim(&text));
+        }
+    }
+
     pub fn dim(&self, text: &str) -> String {
         if self.color { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
 /// The text with every control character but newline and tab replaced by its picture.
-fn harmless(text: &str) -> Cow<'_, str> {
+pub fn harmless(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(harmful) {
         return Cow::Borrowed(text);

@@ -27,6 +27,11 @@ pub fn spinner(ui: Ui, text: String) -> Spinner {
 }
 
 impl Spinner {
+    /// Says something else from now on.
+    pub fn say(&self, text: String) {
+        self.0.set_message(text);
+    }
+
     /// Takes it off the screen, once: afterwards the line belongs to the answer.
     pub fn clear(&self) {
         if !self.0.is_finished() {

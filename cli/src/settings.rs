@@ -27,6 +27,9 @@ use crate::{
     lang::{Lang, messages},
 };
 
+/// The model that services are asked for where nobody names one.
+const SERVICE_MODEL: &str = "qwen-plus";
+
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +56,10 @@ struct ChatFile {
     seed: Option<u64>,
     #[serde(default)]
     stop: Vec<String>,
+    local: Option<bool>,
+    context: Option<u32>,
+    think: Option<bool>,
+    reasoning: Option<bool>,
 }
 
 /// The `[serve]` table: what is ours, and what the server knows itself.
@@ -106,6 +113,15 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct ChatSettings {
     pub model: ModelSettings,
+    /// Whom to ask; the embedded engine if `None`.
+    pub service: Option<qwenda::Builder>,
+    /// Most tokens of the conversation that are sent.
+    pub context_tokens_max: Option<u32>,
+    /// Nobody else is to be asked, whatever the environment names.
+    pub local: bool,
+    pub think: Option<bool>,
+    /// Whether reasoning is shown as it comes.
+    pub reasoning: bool,
     pub system: Option<String>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
@@ -247,8 +263,18 @@ impl Settings {
         if stop.iter().any(String::is_empty) {
             return Err(CliError::usage(messages::empty_stop(lang)));
         }
+        let context_tokens_max = args.context.or(file.context);
+        within(lang, "--context", context_tokens_max, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
+        let local = args.local || file.local.unwrap_or(false);
+        let (model, service) = self.answerer(args.model.model.as_deref(), args.model.threads, local)?;
+        let think = args.think.then_some(true).or(args.no_think.then_some(false));
         Ok(ChatSettings {
-            model: self.model(args.model.model.as_deref(), args.model.threads)?,
+            model,
+            service,
+            local,
+            context_tokens_max,
+            think: think.or(file.think),
+            reasoning: args.reasoning || file.reasoning.unwrap_or(false),
             system: args.system.clone().or_else(|| file.system.clone()),
             temperature,
             top_p,
@@ -257,6 +283,29 @@ impl Settings {
             seed: seed.unwrap_or(SEED_DEFAULT),
             stop,
         })
+    }
+
+    /// Which model answers, and at which service. A file that is here answers here; so does all else with `local`, and
+    /// where the environment names no service.
+    pub fn answerer(
+        &self,
+        flag: Option<&str>,
+        threads: Option<NonZeroUsize>,
+        local: bool,
+    ) -> Result<(ModelSettings, Option<qwenda::Builder>), CliError> {
+        let mut model = self.model(flag, threads)?;
+        let named = flag.is_some() || self.names_a_model();
+        let is_file = named && (model.name.ends_with(".gguf") || Path::new(&model.name).is_file());
+        let names_service = ["QWENDA_BASE_URL", "DASHSCOPE_API_KEY"].iter().any(|name| self.env.get(name).is_some());
+        if local || is_file || !names_service {
+            return Ok((model, None));
+        }
+        if !named {
+            model.name = SERVICE_MODEL.to_owned();
+        }
+        let service = qwenda::Builder::from_env();
+        let service = service.map_err(|error| CliError::usage(error.friendly(self.lang.sdk())))?;
+        Ok((model, Some(service)))
     }
 
     pub fn serve(&self, args: &args::Serve) -> Result<ServeSettings, CliError> {

@@ -72,7 +72,10 @@ pub struct ChatBuilder {
 
 impl ChatBuilder {
     pub(crate) fn new(client: Client, model: String) -> Self {
-        let request = ChatRequest::new(model, Vec::new());
+        Self::of(client, ChatRequest::new(model, Vec::new()))
+    }
+
+    pub(crate) fn of(client: Client, request: ChatRequest) -> Self {
         Self { client, request, terms: Terms::default(), streamed: true, key: None, headers: Vec::new() }
     }
 

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use qwenda_ledger::{money::Nanos, price::PriceList};
+use qwenda_types::chat::ChatRequest;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -64,6 +65,20 @@ impl Client {
     /// A chat with this model.
     pub fn chat(&self, model: impl Into<String>) -> ChatBuilder {
         ChatBuilder::new(self.clone(), model.into())
+    }
+
+    /// A chat that begins as this request, whose `stream` does not count.
+    ///
+    /// # Example
+    /// ```
+    /// # let client = qwenda::Mock::new().client();
+    /// use qwenda::{Message, types::chat::ChatRequest};
+    ///
+    /// let request = ChatRequest::new("qwen-plus", vec![Message::user("Why is the sky blue?")]);
+    /// assert_eq!(client.chat_of(request).request().messages.len(), 1);
+    /// ```
+    pub fn chat_of(&self, request: ChatRequest) -> ChatBuilder {
+        ChatBuilder::of(self.clone(), request)
     }
 
     /// Continues a text.

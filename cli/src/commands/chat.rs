@@ -2,27 +2,28 @@
 
 use std::io::{self, IsTerminal};
 
-use qwenda_backend::BackendError;
-use qwenda_types::chat::{ChatRequest, FinishReason, Message, Strictness};
+use qwenda::{
+    ChatBuilder, Finish, Message,
+    tools::{Ended, RunBuilder},
+    types::chat::{ChatRequest, Stop, Strictness},
+};
 
 use super::repl;
 use crate::{
-    answer::{self, Answer, AnswerError},
+    answer::{self, Answer, End},
     args,
-    exit::{CliError, Exit},
+    exit::CliError,
     input, interrupt,
-    lang::{Lang, messages},
-    model::{self, Loaded},
+    lang::{Lang, chat as words, messages},
     output::Ui,
-    progress,
+    screen::{Screen, Show},
     settings::{ChatSettings, Settings},
+    who::{self, Who},
 };
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), CliError> {
     let chat = settings.chat(&args)?;
-    let prompt = prompt(ui, &args)?;
-    model::say_where_calls_go(ui);
-    match prompt {
+    match prompt(ui, &args)? {
         Some(prompt) => once(ui, settings, &chat, &args, prompt).await,
         None => repl::run(ui, settings, chat).await,
     }
@@ -59,63 +60,60 @@ async fn once(
 ) -> Result<(), CliError> {
     let messages: Vec<Message> = chat.system.iter().map(Message::system).chain([Message::user(prompt)]).collect();
     // Checked before the model is loaded, or even fetched.
-    let mut request = request(ui.lang, chat, String::new(), messages)?;
-    let loaded = model::load(ui, settings, &chat.model).await?;
-    request.model = loaded.name.clone();
+    let request = request(ui.lang, chat, messages)?;
+    let who = who::find(ui, settings, chat).await?;
 
     let streams = !args.json && !args.no_stream;
-    let stop = interrupt::ctrl_c();
-    let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
-    let on_text = |text: &str| {
-        spinner.clear();
-        if streams { ui.answer(text) } else { Ok(()) }
-    };
-    let answer = answer::ask(&*loaded.backend, request, on_text, stop).await;
-    spinner.clear();
-    let answer = answer.map_err(|error| explain(ui.lang, error))?;
-    if answer.finish.is_none() {
-        if streams && !answer.text.is_empty() {
-            ui.answer("\n")?;
-        }
-        return Err(CliError::interrupted());
+    let show = Show { text: streams, reasoning: chat.reasoning };
+    let answer = answer(ui, &who, show, run_of(&who, request), 0).await?;
+    match &answer.end {
+        End::Stopped => return Err(CliError::interrupted()),
+        End::Failed(error) => return Err(who.explain(ui.lang, error)),
+        End::Whole(..) if args.json => ui.answer_line(answer.record(&who, chat.seed))?,
+        End::Whole(..) if !streams => ui.answer_whole(&answer.text)?,
+        End::Whole(..) => {}
     }
-    if args.json {
-        ui.answer_line(answer.record(&loaded.name, chat.seed, loaded.took))?;
-    } else {
-        if !streams {
-            ui.answer(&answer.text)?;
-        }
-        if !answer.text.ends_with('\n') {
-            ui.answer("\n")?;
-        }
-    }
-    after(ui, chat, &loaded, &answer);
+    after(ui, chat, &who, &answer);
     Ok(())
 }
 
-/// What is said on stderr under an answer.
-pub fn after(ui: Ui, chat: &ChatSettings, loaded: &Loaded, answer: &Answer) {
-    if answer.finish == Some(FinishReason::Length) {
-        ui.notice(match chat.max_tokens {
-            Some(most) if answer.usage.completion_tokens >= most => messages::cut_by_max_tokens(ui.lang, most),
-            _ if answer.usage.prompt_tokens + answer.usage.completion_tokens >= loaded.context_tokens_max => {
-                messages::cut_by_context(ui.lang, loaded.context_tokens_max)
-            }
-            _ => messages::cut_off(ui.lang, answer.usage.completion_tokens),
-        });
-    }
-    ui.notice(answer.usage_line(ui.lang));
+/// Asks and shows what comes. `sent` is how many messages the request has.
+pub async fn answer(ui: Ui, who: &Who, show: Show, run: RunBuilder, sent: usize) -> Result<Answer, CliError> {
+    let count = |text: &str| who.tokens_about(text);
+    // Listening begins before there is anything on the screen that one might want to stop.
+    let stop = interrupt::ctrl_c();
+    let mut screen = Screen::new(ui, show, &count);
+    let answer = answer::ask(run, sent, |event| screen.event(event), stop).await?;
+    screen.end()?;
+    Ok(answer)
 }
 
-/// The request these settings make of a conversation.
-pub fn request(
-    lang: Lang,
-    chat: &ChatSettings,
-    model: String,
-    messages: Vec<Message>,
-) -> Result<ChatRequest, CliError> {
-    use qwenda_types::chat::Stop;
-    let mut request = ChatRequest::new(model, messages);
+/// What is said on stderr under an answer.
+pub fn after(ui: Ui, chat: &ChatSettings, who: &Who, answer: &Answer) {
+    if let End::Whole(ended, finish) = &answer.end {
+        let tokens = answer.tokens.unwrap_or_default();
+        let context = who.context_tokens_max();
+        match (finish, ended) {
+            (Finish::Length, _) => ui.notice(match (chat.max_tokens, context) {
+                (Some(most), _) if tokens.completion >= u64::from(most) => messages::cut_by_max_tokens(ui.lang, most),
+                (_, Some(most)) if tokens.prompt + tokens.completion >= u64::from(most) => {
+                    messages::cut_by_context(ui.lang, most)
+                }
+                (_, None) => words::cut_by_service(ui.lang),
+                _ => messages::cut_off(ui.lang, tokens.completion),
+            }),
+            (Finish::Other(word), Ended::Answered) => ui.notice(words::ended_by_word(ui.lang, word)),
+            _ => {}
+        }
+    }
+    if let Some(line) = answer.usage_line(ui.lang, who.timings()) {
+        ui.notice(line);
+    }
+}
+
+/// The request these settings make of a conversation; without a model's name.
+pub fn request(lang: Lang, chat: &ChatSettings, messages: Vec<Message>) -> Result<ChatRequest, CliError> {
+    let mut request = ChatRequest::new("", messages);
     request.stream = true;
     request.temperature = chat.temperature;
     request.top_p = chat.top_p;
@@ -123,26 +121,24 @@ pub fn request(
     request.max_tokens = chat.max_tokens;
     request.seed = Some(chat.seed);
     request.stop = (!chat.stop.is_empty()).then(|| Stop::Strings(chat.stop.clone()));
+    request.enable_thinking = chat.think;
     request
         .validate(Strictness::Qwen)
         .map_err(|invalid| CliError::usage(messages::invalid_field(lang, &invalid.field, &invalid.message)))?;
     Ok(request)
 }
 
-/// The words for an answer that did not come.
-pub fn explain(lang: Lang, error: AnswerError) -> CliError {
-    match error {
-        AnswerError::Output(error) => error,
-        AnswerError::Backend(BackendError::PromptTooLong { prompt_tokens, limit_tokens }) => {
-            CliError::new(Exit::TooLong, messages::prompt_too_long(lang, prompt_tokens, limit_tokens))
-        }
-        AnswerError::Backend(BackendError::Unsupported { message, .. }) => CliError::usage(message),
-        AnswerError::Backend(BackendError::Invalid(invalid)) => {
-            CliError::usage(messages::invalid_field(lang, &invalid.field, &invalid.message))
-        }
-        AnswerError::Backend(BackendError::Refused(error)) => CliError::failure(error.message()),
-        AnswerError::Backend(BackendError::UnknownModel { name, near }) => model::unknown(lang, &name, &near),
-        AnswerError::Backend(BackendError::Busy { .. }) => CliError::failure(messages::busy(lang)),
-        AnswerError::Backend(BackendError::Internal(text)) => CliError::failure(text),
+/// The request as it is put to whoever answers.
+pub fn chat_of(who: &Who, mut request: ChatRequest) -> ChatBuilder {
+    request.model.clone_from(&who.model);
+    // An answer cannot be longer than the context; a service judges for itself.
+    if let (Some(most), Some(tokens)) = (who.context_tokens_max(), &mut request.max_tokens) {
+        *tokens = most.min(*tokens);
     }
+    who.client.chat_of(request)
+}
+
+/// A run in which nothing can be called.
+pub fn run_of(who: &Who, request: ChatRequest) -> RunBuilder {
+    chat_of(who, request).tools(Vec::new())
 }

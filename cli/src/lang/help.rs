@@ -59,8 +59,21 @@ const TEXTS: &[Text] = &[
     t("chat.system", "Instructions the model gets first", "系统提示"),
     t(
         "chat.model",
-        "A name from `qwenda models`, or the path of a GGUF file",
-        "`qwenda models` 列出的名称，或 GGUF 文件路径",
+        "A name from `qwenda models`, the path of a GGUF file, or the service's name of a model",
+        "`qwenda models` 列出的名称、GGUF 文件路径，或远程服务的模型名",
+    ),
+    t("chat.local", "Answer here, whatever service the environment names", "由本机模型回答，不使用环境变量指定的服务"),
+    t(
+        "chat.context",
+        "Most tokens of the conversation that are sent (default: what the model takes; services: 100000)",
+        "发送的对话最多 token 数（默认为模型上限；远程服务为 100000）",
+    ),
+    t("chat.think", "Have the model reason first, where it can", "让模型先思考（如支持）"),
+    t("chat.no_think", "Have the model answer at once, where it can", "让模型直接回答（如支持）"),
+    t(
+        "chat.reasoning",
+        "Show the reasoning as it comes, on stderr; otherwise one line says that there was some",
+        "在标准错误实时显示思考过程；默认折叠为一行",
     ),
     t("chat.threads", "Threads that compute (default: the machine's cores)", "计算线程数（默认为机器的核数）"),
     t(
@@ -452,6 +465,12 @@ mod tests {
                 Exit::Model,
                 Exit::TooLong,
                 Exit::Books,
+                Exit::Key,
+                Exit::Money,
+                Exit::Throttled,
+                Exit::Network,
+                Exit::Service,
+                Exit::Moderation,
                 Exit::Interrupted,
                 Exit::BrokenPipe,
             ] {

@@ -81,10 +81,6 @@ texts! {
     not_a_file(path: &str) { "{path} is not a file", "{path} 不是文件" }
     unusable_model(name: &str, what: &dyn Display) { "the model `{name}` cannot be used: {what}", "模型 `{name}` 无法使用：{what}" }
     loading(name: &str) { "loading {name}", "正在加载 {name}" }
-    base_url_unused(url: &str) {
-        "QWENDA_BASE_URL is set ({url}), but this version calls no other service yet: the embedded engine answers",
-        "设置了 QWENDA_BASE_URL（{url}），但本版本尚不能调用其他服务：由内置引擎回答"
-    }
     is_here() { "installed", "已安装" }
     is_not_here() { "-        ", "未安装" }
     is_default() { "(default)", "（默认）" }
@@ -123,7 +119,7 @@ texts! {
 
     // Answers.
     reading_prompt() { "reading the prompt", "正在读取提示词" }
-    usage_tokens(prompt: u32, completion: u32) { "{prompt} tokens in, {completion} out", "输入 {prompt} token，输出 {completion} token" }
+    usage_tokens(prompt: u64, completion: u64) { "{prompt} tokens in, {completion} out", "输入 {prompt} token，输出 {completion} token" }
     usage_first_token(seconds: f64) { ", first after {seconds:.2} s", "，首 token {seconds:.2} 秒" }
     usage_rate(rate: f64) { ", {rate:.1} tokens/s", "，{rate:.1} token/秒" }
     prompt_too_long(prompt: u32, limit: u32) {
@@ -136,7 +132,7 @@ texts! {
     }
     busy() { "all places are taken; try again in a moment", "当前繁忙，请稍后再试" }
     cut_by_max_tokens(most: u32) { "cut off after {most} tokens (--max-tokens)", "已达到 {most} 个 token 的上限（--max-tokens），回答被截断" }
-    cut_off(tokens: u32) { "cut off after {tokens} tokens; --max-tokens allows more", "已输出 {tokens} 个 token，回答被截断；可用 --max-tokens 放宽" }
+    cut_off(tokens: u64) { "cut off after {tokens} tokens; --max-tokens allows more", "已输出 {tokens} 个 token，回答被截断；可用 --max-tokens 放宽" }
     cut_by_context(most: u32) { "cut off: the model's context of {most} tokens is full", "模型的上下文（{most} 个 token）已满，回答被截断" }
 
     // Scores.
@@ -214,6 +210,7 @@ texts! {
 "/help          this list
 /clear         begin a new conversation
 /model [NAME]  show the models, or go on with another one
+/reasoning     show what the model reasoned last; `on` and `off`: whether it is shown as it comes
 /system [TEXT] show or set the system prompt; `-` takes it away
 /save FILE     keep the conversation as Markdown, or as JSON in FILE.json
 /quit          leave (also Ctrl-D)
@@ -222,6 +219,7 @@ Ctrl-C stops an answer. A line that begins with a space is not kept in the histo
 "/help          显示本列表
 /clear         开始新的对话
 /model [名称]  列出模型，或换一个模型继续
+/reasoning     查看上一次的思考过程；`on`、`off` 切换是否实时显示
 /system [文本] 查看或设置系统提示；`-` 取消
 /save 文件     保存对话：默认 Markdown，文件名以 .json 结尾则为 JSON
 /quit          退出（也可按 Ctrl-D）

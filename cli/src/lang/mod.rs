@@ -1,8 +1,9 @@
 //! Which language the person reads: English or 简体中文.
 //!
 //! The texts themselves are in `messages.rs` (what happens at run time) and `help.rs` (what `--help`
-//! prints); those of accounts and of administrators, of both kinds, in `money.rs` and `admin.rs`. Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of
-//! the terminal (`LC_ALL`, `LC_MESSAGES`, `LANG`), then English.
+//! prints); those of accounts and of administrators, of both kinds, in `money.rs` and `admin.rs`, those of chats in
+//! `chat.rs`. Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of the terminal
+//! (`LC_ALL`, `LC_MESSAGES`, `LANG`), then English.
 
 use std::ffi::OsString;
 
@@ -19,6 +20,7 @@ macro_rules! texts {
 }
 
 pub mod admin;
+pub mod chat;
 pub mod help;
 pub mod messages;
 pub mod money;
@@ -32,6 +34,14 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// As the SDK has it.
+    pub fn sdk(self) -> qwenda::Lang {
+        match self {
+            Self::En => qwenda::Lang::En,
+            Self::Zh => qwenda::Lang::Zh,
+        }
+    }
+
     /// The language a locale name such as `zh_CN.UTF-8` stands for.
     fn of_locale(name: &str) -> Self {
         let language = name.split(['_', '-', '.', '@']).next().unwrap_or_default();

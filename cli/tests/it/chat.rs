@@ -146,12 +146,3 @@ fn without_a_prompt_and_a_terminal_it_says_how_to_ask() {
     // `--json` is one record for one question, so there is no conversation even on a terminal.
     chat(&home, &["--json"]).fails(2, &["the prompt is empty"]);
 }
-
-#[test]
-fn another_service_being_configured_is_said_and_not_ignored_in_silence() {
-    let home = Home::new();
-    let mut command = chat_command(&home, &["hello"]);
-    let ran = Ran::of(command.env("QWENDA_BASE_URL", "https://example.com/v1").output().unwrap());
-    ran.ok();
-    assert!(ran.stderr.contains("QWENDA_BASE_URL") && ran.stderr.contains("https://example.com/v1"), "{ran:#?}");
-}

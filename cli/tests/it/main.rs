@@ -9,6 +9,7 @@ mod common;
 
 mod accounts;
 mod admin;
+mod asks;
 mod backup;
 mod bench;
 #[cfg(unix)]

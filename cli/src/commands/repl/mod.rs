@@ -1,27 +1,27 @@
 //! The conversation on a terminal: read a line, act or answer, again. `editor.rs` reads, `slash.rs`
-//! knows the commands, `conversation.rs` what was said.
+//! knows the commands.
 
-mod conversation;
 mod editor;
 mod slash;
 
 use std::path::PathBuf;
 
+use qwenda::Message;
+
 use self::{
-    conversation::Conversation,
     editor::{Editor, Typed},
     slash::Slash,
 };
 use super::chat;
 use crate::{
-    answer::{self, Answer, AnswerError},
+    answer::{Answer, End},
+    conversation::Conversation,
     exit::CliError,
-    interrupt,
-    lang::messages,
-    model::{self, Loaded},
-    output::Ui,
-    progress,
-    settings::{ChatSettings, ModelSettings, Settings},
+    lang::{chat as words, messages},
+    output::{Ui, harmless},
+    screen::Show,
+    settings::{ChatSettings, Settings},
+    who::{self, Who},
 };
 
 /// Everything a conversation has at hand.
@@ -29,8 +29,10 @@ struct Repl<'a> {
     ui: Ui,
     settings: &'a Settings,
     chat: ChatSettings,
-    loaded: Loaded,
+    who: Who,
     conversation: Conversation,
+    /// What the model reasoned before its last answer.
+    reasoned: String,
     /// The file `/save` wrote last; it may be written again, other existing files may not.
     saved: Option<PathBuf>,
 }
@@ -41,11 +43,11 @@ enum Next {
 }
 
 pub async fn run(ui: Ui, settings: &Settings, chat: ChatSettings) -> Result<(), CliError> {
-    let loaded = model::load(ui, settings, &chat.model).await?;
+    let who = who::find(ui, settings, &chat).await?;
     let conversation = Conversation::new(chat.system.clone());
-    let mut repl = Repl { ui, settings, chat, loaded, conversation, saved: None };
+    let mut repl = Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None };
     let mut editor = Editor::new(ui, settings)?;
-    ui.notice(messages::welcome(ui.lang, &repl.loaded.name));
+    ui.notice(repl.who.introduce(ui.lang));
     loop {
         // The terminal is read where waiting for it holds up nothing: there is no other task then.
         let typed = tokio::task::block_in_place(|| editor.read())?;
@@ -75,66 +77,36 @@ impl Repl<'_> {
     /// Puts the question, prints the answer, keeps both. A question that could not be answered is not
     /// kept; an answer that was stopped is, as far as it went.
     async fn answer(&mut self, text: String) -> Result<Next, CliError> {
-        self.conversation.ask(text);
-        match self.try_answer().await {
-            Ok(answer) => {
-                if !answer.text.is_empty() && !answer.text.ends_with('\n') {
-                    self.ui.answer("\n")?;
-                }
-                if answer.finish.is_none() {
-                    self.ui.notice(messages::stopped(self.ui.lang));
-                } else {
-                    chat::after(self.ui, &self.chat, &self.loaded, &answer);
-                }
-                self.conversation.answered(answer.text);
-            }
-            Err(AnswerError::Output(error)) => return Err(error),
+        let question = Message::user(text);
+        let request = match self.conversation.request(self.ui, &self.chat, &self.who, &question) {
+            Ok(request) => request,
             Err(error) => {
-                self.conversation.take_back();
-                self.ui.error(&chat::explain(self.ui.lang, error));
+                self.ui.error(&error);
+                return Ok(Next::Prompt);
             }
+        };
+        let sent = request.messages.len();
+        let show = Show { text: true, reasoning: self.chat.reasoning };
+        let run = chat::run_of(&self.who, request);
+        let answer = chat::answer(self.ui, &self.who, show, run, sent).await?;
+        match &answer.end {
+            End::Whole(..) => chat::after(self.ui, &self.chat, &self.who, &answer),
+            End::Stopped => self.ui.notice(messages::stopped(self.ui.lang)),
+            End::Failed(error) => self.ui.error(&self.who.explain(self.ui.lang, error)),
         }
+        self.keep(question, answer);
         Ok(Next::Prompt)
     }
 
-    async fn try_answer(&mut self) -> Result<Answer, AnswerError> {
-        self.make_room().map_err(AnswerError::Output)?;
-        let request = chat::request(self.ui.lang, &self.chat, self.loaded.name.clone(), self.conversation.messages());
-        let request = request.map_err(AnswerError::Output)?;
-        let ui = self.ui;
-        // Listening begins before there is anything on the screen that one might want to stop.
-        let stop = interrupt::ctrl_c();
-        let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
-        let on_text = |text: &str| {
-            spinner.clear();
-            ui.answer(text)
-        };
-        let answer = answer::ask(&*self.loaded.backend, request, on_text, stop).await;
-        spinner.clear();
-        answer
-    }
-
-    /// Leaves out the oldest exchanges until the question and a fair answer fit, and says so. A
-    /// question that does not fit even alone costs nothing that was said before: it will be refused.
-    fn make_room(&mut self) -> Result<(), CliError> {
-        let context = self.loaded.context_tokens_max as usize;
-        // A token is at least a byte, so a short conversation need not be counted. Twice, because
-        // normalising a text can make it longer.
-        if 2 * self.conversation.bytes() + 1024 <= context {
-            return Ok(());
+    fn keep(&mut self, question: Message, answer: Answer) {
+        let Answer { messages, reasoning, end, .. } = answer;
+        if messages.is_empty() && matches!(end, End::Failed(_)) {
+            return;
         }
-        let room = (self.chat.max_tokens.unwrap_or(ANSWER_TOKENS) as usize).min(context / 4);
-        for exchanges in 0..=self.conversation.exchanges() {
-            let needed = self.loaded.prompt_tokens(self.ui.lang, &self.conversation.messages_without(exchanges))?;
-            if needed + room <= context {
-                if exchanges > 0 {
-                    self.conversation.forget(exchanges);
-                    self.ui.notice(messages::left_out(self.ui.lang, exchanges, context));
-                }
-                break;
-            }
-        }
-        Ok(())
+        self.reasoned = reasoning;
+        // Stopped before it began is an answer too: the question is not put again.
+        let empty = messages.is_empty().then(|| Message::assistant(""));
+        self.conversation.keep(question, messages.into_iter().chain(empty));
     }
 
     async fn act(&mut self, command: Slash) -> Result<Next, CliError> {
@@ -158,6 +130,12 @@ impl Repl<'_> {
                 });
                 self.conversation.set_system(text);
             }
+            Slash::Reasoning(None) if self.reasoned.is_empty() => ui.say(&words::no_reasoning(ui.lang)),
+            Slash::Reasoning(None) => ui.say(&ui.dim(&harmless(&self.reasoned))),
+            Slash::Reasoning(Some(shown)) => {
+                self.chat.reasoning = shown;
+                ui.notice(if shown { words::reasoning_shown(ui.lang) } else { words::reasoning_folded(ui.lang) });
+            }
             Slash::Model(None) => self.list_models(),
             Slash::Model(Some(name)) => self.change_model(&name).await,
             Slash::Save(None) => ui.say(&messages::save_where(ui.lang)),
@@ -171,24 +149,31 @@ impl Repl<'_> {
     }
 
     fn list_models(&self) {
-        self.ui.say(&messages::model_is(self.ui.lang, &self.loaded.name));
-        for name in self.settings.model_names() {
-            self.ui.say(&format!("  {name}"));
+        self.ui.say(&messages::model_is(self.ui.lang, &self.who.model));
+        if self.who.is_here() {
+            for name in self.settings.model_names() {
+                self.ui.say(&format!("  {name}"));
+            }
+        } else {
+            self.ui.say(&words::service_needs_name(self.ui.lang));
         }
     }
 
     /// The conversation goes on with another model; when that cannot be had, with the one it has.
     async fn change_model(&mut self, name: &str) {
-        match model::load(
-            self.ui,
-            self.settings,
-            &ModelSettings { name: name.to_owned(), threads: self.chat.model.threads },
-        )
-        .await
-        {
-            Ok(loaded) => {
-                self.loaded = loaded;
-                self.ui.notice(messages::model_is(self.ui.lang, &self.loaded.name));
+        let threads = self.chat.model.threads;
+        let mut chat = self.chat.clone();
+        let found = match self.settings.answerer(Some(name), threads, self.chat.local) {
+            Ok((model, service)) => {
+                (chat.model, chat.service) = (model, service);
+                who::find(self.ui, self.settings, &chat).await
+            }
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(who) => {
+                (self.who, self.chat) = (who, chat);
+                self.ui.notice(messages::model_is(self.ui.lang, &self.who.model));
             }
             Err(error) if error.message.is_empty() => self.ui.notice(messages::stopped(self.ui.lang)),
             Err(error) => self.ui.error(&error),
@@ -197,7 +182,7 @@ impl Repl<'_> {
 
     fn save(&mut self, path: &PathBuf) {
         let overwrite = self.saved.as_ref() == Some(path);
-        match self.conversation.save(path, &self.loaded.name, overwrite, self.ui.lang) {
+        match self.conversation.save(path, &self.who.model, overwrite, self.ui.lang) {
             Ok(()) => {
                 self.ui.notice(messages::saved(self.ui.lang, &path.display().to_string()));
                 self.saved = Some(path.clone());
@@ -206,6 +191,3 @@ impl Repl<'_> {
         }
     }
 }
-
-/// Room kept for an answer when no `--max-tokens` says how long one may be.
-const ANSWER_TOKENS: u32 = 1024;

@@ -1,7 +1,7 @@
 //! The commands of a conversation: `/help` and its like.
 
 /// Every command a line can begin with, for completion; `/exit` is another word for `/quit`.
-pub const NAMES: [&str; 7] = ["/help", "/clear", "/model", "/system", "/save", "/quit", "/exit"];
+pub const NAMES: [&str; 8] = ["/help", "/clear", "/model", "/reasoning", "/system", "/save", "/quit", "/exit"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slash {
@@ -9,6 +9,8 @@ pub enum Slash {
     Clear,
     Model(Option<String>),
     System(Option<String>),
+    /// Show the last, or say whether it is shown as it comes.
+    Reasoning(Option<bool>),
     Save(Option<String>),
     Leave,
     Unknown(String),
@@ -27,6 +29,12 @@ pub fn read(text: &str) -> Option<Slash> {
         "clear" => Slash::Clear,
         "model" => Slash::Model(rest),
         "system" => Slash::System(rest),
+        "reasoning" => match rest.as_deref() {
+            None => Slash::Reasoning(None),
+            Some("on") => Slash::Reasoning(Some(true)),
+            Some("off") => Slash::Reasoning(Some(false)),
+            Some(_) => Slash::Unknown(text.to_owned()),
+        },
         "save" => Slash::Save(rest),
         "quit" | "exit" | "q" | "bye" => Slash::Leave,
         _ => Slash::Unknown(name.to_owned()),
@@ -49,6 +57,9 @@ mod tests {
             ("/model  qwen3 ", Some(Slash::Model(some("qwen3")))),
             ("/system be brief\nand kind", Some(Slash::System(some("be brief\nand kind")))),
             ("/save a b.json", Some(Slash::Save(some("a b.json")))),
+            ("/reasoning", Some(Slash::Reasoning(None))),
+            ("/reasoning off", Some(Slash::Reasoning(Some(false)))),
+            ("/reasoning maybe", Some(Slash::Unknown("/reasoning maybe".to_owned()))),
             ("/exit", Some(Slash::Leave)),
             ("/modle x", Some(Slash::Unknown("/modle".to_owned()))),
             ("/帮助", Some(Slash::Unknown("/帮助".to_owned()))),

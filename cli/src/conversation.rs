@@ -1,8 +1,10 @@
-//! What was said, and how it is kept in a file.
+//! What was said, what of it is sent, and how it is kept in a file.
+
+mod room;
 
 use std::{fs, io::Write, path::Path};
 
-use qwenda_types::chat::{Message, Role};
+use qwenda::{Message, Role};
 use serde_json::json;
 
 use crate::{
@@ -10,14 +12,11 @@ use crate::{
     lang::{Lang, messages},
 };
 
-/// A question and its answer.
-const MESSAGES_OF_EXCHANGE: usize = 2;
-
 /// A system prompt and the messages after it, which begin with the person's.
 #[derive(Debug)]
 pub struct Conversation {
     system: Option<String>,
-    said: Vec<(Role, String)>,
+    said: Vec<Message>,
 }
 
 impl Conversation {
@@ -37,43 +36,27 @@ impl Conversation {
         self.said.clear();
     }
 
-    pub fn ask(&mut self, text: String) {
-        self.said.push((Role::User, text));
+    /// Keeps a question with all that came of it.
+    pub fn keep(&mut self, question: Message, answers: impl IntoIterator<Item = Message>) {
+        self.said.push(question);
+        self.said.extend(answers);
     }
 
-    pub fn answered(&mut self, text: String) {
-        self.said.push((Role::Assistant, text));
+    /// How many questions were asked.
+    fn turns(&self) -> usize {
+        self.said.iter().filter(|message| message.role == Role::User).count()
     }
 
-    /// The last question is not part of the conversation after all.
-    pub fn take_back(&mut self) {
-        self.said.pop();
+    /// Drops the oldest questions and all that came of them.
+    fn forget(&mut self, turns: usize) {
+        let mut questions = (0..self.said.len()).filter(|place| self.said[*place].role == Role::User);
+        let first = questions.nth(turns).unwrap_or(self.said.len());
+        self.said.drain(..first);
     }
 
-    /// How many questions have been answered.
-    pub fn exchanges(&self) -> usize {
-        self.said.len().saturating_sub(1) / MESSAGES_OF_EXCHANGE
-    }
-
-    /// Drops the oldest questions and their answers.
-    pub fn forget(&mut self, exchanges: usize) {
-        self.said.drain(..exchanges * MESSAGES_OF_EXCHANGE);
-    }
-
-    /// How long all that is said is.
-    pub fn bytes(&self) -> usize {
-        self.system.as_ref().map_or(0, String::len) + self.said.iter().map(|(_, text)| text.len()).sum::<usize>()
-    }
-
+    /// All messages.
     pub fn messages(&self) -> Vec<Message> {
-        self.messages_without(0)
-    }
-
-    /// The messages as they would be without the oldest exchanges.
-    pub fn messages_without(&self, exchanges: usize) -> Vec<Message> {
-        let said = &self.said[exchanges * MESSAGES_OF_EXCHANGE..];
-        let system = self.system.iter().map(Message::system);
-        system.chain(said.iter().map(|(role, text)| Message::text(*role, text))).collect()
+        self.system.iter().map(Message::system).chain(self.said.iter().cloned()).collect()
     }
 
     /// Writes it all: as JSON that `tokens --chat` and any OpenAI client read when the name ends in
@@ -93,7 +76,7 @@ impl Conversation {
 
     fn markdown(&self, model: &str, lang: Lang) -> String {
         let mut text = format!("# {model}\n");
-        for message in self.messages() {
+        for message in self.messages().iter().filter(|message| !message.plain_text().is_empty()) {
             let who = messages::speaker(lang, message.role);
             text += &format!("\n## {who}\n\n{}\n", message.plain_text().trim_end());
         }
@@ -107,9 +90,8 @@ mod tests {
 
     fn sample() -> Conversation {
         let mut conversation = Conversation::new(Some("be brief".to_owned()));
-        conversation.ask("one".to_owned());
-        conversation.answered("1".to_owned());
-        conversation.ask("two".to_owned());
+        conversation.keep(Message::user("one"), [Message::assistant("1")]);
+        conversation.keep(Message::user("two"), []);
         conversation
     }
 
@@ -120,11 +102,10 @@ mod tests {
     #[test]
     fn forgetting_keeps_the_system_prompt_and_the_newest_question() {
         let mut conversation = sample();
-        assert_eq!(conversation.exchanges(), 1);
+        assert_eq!(conversation.turns(), 2);
         conversation.forget(1);
         assert_eq!(texts(&conversation), ["be brief", "two"]);
-        assert_eq!(conversation.exchanges(), 0);
-        conversation.take_back();
+        conversation.forget(1);
         assert_eq!(texts(&conversation), ["be brief"]);
     }
 

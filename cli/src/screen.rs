@@ -1,0 +1,101 @@
+//! An answer on its way to the reader: text to stdout, everything about it to stderr.
+
+use std::time::Instant;
+
+use qwenda::{Event, Retrying, tools::RunEvent};
+
+use crate::{
+    exit::CliError,
+    lang::{chat as words, messages},
+    output::Ui,
+    progress::{self, Spinner},
+};
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Show {
+    /// Text appears as it comes; otherwise not at all.
+    pub text: bool,
+    /// Reasoning appears as it comes; otherwise one line says that there was some.
+    pub reasoning: bool,
+}
+
+/// Shows one answer.
+pub struct Screen<'a> {
+    ui: Ui,
+    show: Show,
+    spinner: Spinner,
+    /// About how many tokens a text has.
+    count: &'a dyn Fn(&str) -> u64,
+    thought: Option<Thought>,
+    /// Text was written that did not end its line.
+    open: bool,
+}
+
+struct Thought {
+    since: Instant,
+    text: String,
+}
+
+impl<'a> Screen<'a> {
+    pub fn new(ui: Ui, show: Show, count: &'a dyn Fn(&str) -> u64) -> Self {
+        let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
+        Self { ui, show, spinner, count, thought: None, open: false }
+    }
+
+    /// Shows what happens.
+    pub fn event(&mut self, event: &RunEvent) -> Result<(), CliError> {
+        match event {
+            RunEvent::Answer(Event::Reasoning(piece)) => self.reason(piece),
+            RunEvent::Answer(Event::Text(piece)) => return self.text(piece),
+            RunEvent::Answer(Event::ToolCall(_) | Event::Finished { .. }) => self.fold(),
+            RunEvent::Answer(Event::Retry(retry)) => self.retry(retry),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The answer is over, whole or not.
+    pub fn end(&mut self) -> Result<(), CliError> {
+        self.fold();
+        self.spinner.clear();
+        if std::mem::take(&mut self.open) { self.ui.raw(b"\n") } else { Ok(()) }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), CliError> {
+        self.fold();
+        self.spinner.clear();
+        if !self.show.text {
+            return Ok(());
+        }
+        self.open = !text.ends_with('\n');
+        self.ui.answer(text)
+    }
+
+    fn reason(&mut self, text: &str) {
+        let thought = self.thought.get_or_insert_with(|| Thought { since: Instant::now(), text: String::new() });
+        thought.text.push_str(text);
+        if self.show.reasoning {
+            self.spinner.clear();
+            self.ui.aside(text);
+        } else {
+            self.spinner.say(words::thinking(self.ui.lang));
+        }
+    }
+
+    /// Reasoning ends: it is one line now, or the end of its text.
+    fn fold(&mut self) {
+        let Some(thought) = self.thought.take() else { return };
+        self.spinner.clear();
+        if self.show.reasoning && !thought.text.ends_with('\n') {
+            self.ui.aside("\n");
+        }
+        let (seconds, tokens) = (thought.since.elapsed().as_secs_f64(), (self.count)(&thought.text));
+        self.ui.notice(words::thought(self.ui.lang, seconds, tokens));
+    }
+
+    fn retry(&mut self, retry: &Retrying) {
+        self.spinner.clear();
+        self.ui.notice(words::trying_again(self.ui.lang, retry.attempt, retry.pause.as_secs_f64()));
+    }
+}
