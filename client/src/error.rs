@@ -60,6 +60,8 @@ pub enum Kind {
     TooLarge,
     /// The client's own budget does not allow it; nothing was sent.
     OverBudget,
+    /// What is kept on this side could not be read or written: a file, a database.
+    Storage,
 }
 
 /// Which limit of [`Timeouts`](crate::Timeouts) was passed.

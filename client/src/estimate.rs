@@ -1,7 +1,9 @@
 //! What a request will use and may cost, before it is sent.
 
+use std::borrow::Cow;
+
 use qwenda_ledger::price::{Bounds, Mode, PriceList};
-use qwenda_types::chat::ChatRequest;
+use qwenda_types::chat::{ChatRequest, Message};
 
 use crate::cost::{self, Cost};
 
@@ -9,6 +11,9 @@ use crate::cost::{self, Cost};
 const MESSAGE_TOKENS: u64 = 12;
 /// Tokens that the template adds around a conversation and its tools, at most.
 const FRAME_TOKENS: u64 = 256;
+
+/// Tokens that the template says about tools, where there are any.
+const TOOLS_TOKENS: u64 = 120;
 
 /// What a request will use and may cost. Nothing is sent to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,19 +31,10 @@ pub struct Estimate {
 
 /// The estimate of a chat. `output_tokens` stands in for a bound that the request does not have.
 pub(crate) fn chat(list: &PriceList, request: &ChatRequest, output_tokens: Option<u64>) -> Estimate {
-    let mut texts: Vec<String> = Vec::new();
-    for message in &request.messages {
-        texts.push(message.plain_text().into_owned());
-        texts.extend(message.reasoning_content.clone());
-        texts
-            .extend(message.tool_calls.iter().map(|call| format!("{}{}", call.function.name, call.function.arguments)));
-    }
-    // Schemas are written out with spaces between.
-    texts.extend(request.tools.iter().filter_map(|tool| serde_json::to_string_pretty(tool).ok()));
-    texts.extend(request.response_format.iter().filter_map(|format| serde_json::to_string_pretty(format).ok()));
-    let frame = MESSAGE_TOKENS * request.messages.len() as u64;
-    let input_tokens = texts.iter().map(|text| tokens(text)).sum::<u64>() + frame / 3;
-    let input_tokens_max = texts.iter().map(|text| text.len() as u64).sum::<u64>() + frame + FRAME_TOKENS;
+    let all = || request.messages.iter().flat_map(texts).chain(schemas(request));
+    let messages = MESSAGE_TOKENS * request.messages.len() as u64;
+    let input_tokens = frame(request) + request.messages.iter().map(message).sum::<u64>();
+    let input_tokens_max = all().map(|text| text.len() as u64).sum::<u64>() + messages + FRAME_TOKENS;
     let bounded = request.tokens_max().map(u64::from);
     let thinking = request.enable_thinking != Some(false);
     // `max_tokens` alone does not bound the reasoning.
@@ -56,6 +52,30 @@ pub(crate) fn chat(list: &PriceList, request: &ChatRequest, output_tokens: Optio
         cost::most(list, &request.model, &bounds)
     });
     Estimate { input_tokens, input_tokens_max, output_tokens_max, most }
+}
+
+/// About how many tokens a message has, with what the template puts around it.
+pub(crate) fn message(message: &Message) -> u64 {
+    texts(message).map(|text| tokens(&text)).sum::<u64>() + MESSAGE_TOKENS / 3
+}
+
+/// About how many tokens a request has beside its messages.
+pub(crate) fn frame(request: &ChatRequest) -> u64 {
+    let tools = if request.tools.is_empty() { 0 } else { TOOLS_TOKENS };
+    schemas(request).map(|text| tokens(&text)).sum::<u64>() + tools
+}
+
+fn texts(message: &Message) -> impl Iterator<Item = Cow<'_, str>> {
+    let calls = message.tool_calls.iter().flat_map(|call| [&call.function.name, &call.function.arguments]);
+    let others = message.reasoning_content.iter().chain(calls).map(|text| Cow::Borrowed(text.as_str()));
+    std::iter::once(message.plain_text()).chain(others)
+}
+
+/// What the answer is held to and what may be called. Schemas are written out with spaces between.
+fn schemas(request: &ChatRequest) -> impl Iterator<Item = Cow<'_, str>> {
+    let tools = request.tools.iter().filter_map(|tool| serde_json::to_string_pretty(tool).ok());
+    let format = request.response_format.iter().filter_map(|format| serde_json::to_string_pretty(format).ok());
+    tools.chain(format).map(Cow::Owned)
 }
 
 /// About how many tokens a text has: a quarter of one for each byte of Latin text, more than half of one for
@@ -77,7 +97,6 @@ pub(crate) fn tokens(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use qwenda_ledger::money::Currency;
-    use qwenda_types::chat::Message;
     use serde_json::Value;
 
     use super::*;

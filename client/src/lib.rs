@@ -8,7 +8,7 @@
 //! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
 //!
 //! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
-//! ([`extract`]); `embedded` for models in this process;
+//! ([`extract`]); `embedded` for models in this process; `memory` for conversations in an SQLite file;
 //! `blocking` for programs that do not await.
 //!
 //! # Example
@@ -48,6 +48,8 @@ mod estimate;
 #[cfg(feature = "tools")]
 pub mod extract;
 mod files;
+pub mod history;
+pub mod memory;
 mod mock;
 mod observe;
 mod plain;
@@ -56,6 +58,8 @@ mod rerank;
 mod retry;
 mod secret;
 mod service;
+#[cfg(feature = "memory")]
+mod sqlite;
 mod stream;
 mod timeouts;
 mod tokenize;

@@ -3,7 +3,10 @@
 use std::{fmt, future::IntoFuture};
 
 use futures_util::future::BoxFuture;
-use qwenda_types::{chat::Message, dashscope::tokenizer::TokenizerResponse};
+use qwenda_types::{
+    chat::{Message, Tool},
+    dashscope::tokenizer::TokenizerResponse,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{Client, Result, call::Terms, plain::terms};
@@ -27,6 +30,7 @@ pub struct TokenizeBuilder {
     client: Client,
     model: String,
     input: Value,
+    tools: Vec<Tool>,
     terms: Terms,
 }
 
@@ -74,7 +78,14 @@ impl TokenizeBuilder {
             TokenizeInput::Text(text) => json!({"prompt": text}),
             TokenizeInput::Messages(messages) => json!({"messages": messages}),
         };
-        Self { client, model, input, terms: Terms { reads: true, ..Terms::default() } }
+        let terms = Terms { reads: true, ..Terms::default() };
+        Self { client, model, input, tools: Vec::new(), terms }
+    }
+
+    /// Counts these tools too, which a template writes into a conversation.
+    pub fn tools(mut self, tools: Vec<Tool>) -> Self {
+        self.tools = tools;
+        self
     }
 
     terms!();
@@ -87,10 +98,11 @@ impl IntoFuture for TokenizeBuilder {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let inner = &self.client.0;
+            let parameters = if self.tools.is_empty() { json!({}) } else { json!({"tools": self.tools}) };
             let body = Map::from_iter([
                 ("model".to_owned(), self.model.clone().into()),
                 ("input".to_owned(), self.input),
-                ("parameters".to_owned(), json!({})),
+                ("parameters".to_owned(), parameters),
             ]);
             let wire = inner.post(inner.service.native("tokenizer")?, &body);
             let (answer, _): (TokenizerResponse, _) = inner.json("tokenize", wire, &self.model, &self.terms).await?;

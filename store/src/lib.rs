@@ -1,4 +1,4 @@
-//! The only SQL. It writes what it is given and invents nothing: ids, times and hashes come from
+//! The only SQL of the service. It writes what it is given and invents nothing: ids, times and hashes come from
 //! the caller. One text for SQLite and PostgreSQL.
 //!
 //! One file per resource; this one opens the database.

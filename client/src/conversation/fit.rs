@@ -4,18 +4,65 @@ use std::collections::HashSet;
 
 use qwenda_types::chat::{Content, Message, Role};
 
-use super::Policy;
+use super::policy::Policy;
 
 /// What stands for a result that is left out.
 const LEFT_OUT: &str = "[left out]";
+
+/// Up to where a history is left out: what was once is for good, so that the beginning of what is sent stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Turns at the beginning that are not sent.
+    pub(crate) turns: usize,
+    /// Results of tools, counted from the beginning of the history, whose texts are not sent.
+    pub(crate) results: usize,
+}
+
+/// How a request is counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens<'a> {
+    /// What everything but the history has.
+    pub(crate) head: u64,
+    /// What a message has.
+    pub(crate) message: &'a dyn Fn(&Message) -> u64,
+    /// Most that a request may have.
+    pub(crate) most: Option<u64>,
+    /// Of them kept free for what is recalled, once something is left out.
+    pub(crate) reserved: u64,
+}
 
 /// What is sent of a history.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fitted {
     pub(crate) messages: Vec<Message>,
-    pub(crate) turns_left_out: usize,
+    /// What they and the head have.
+    pub(crate) tokens: u64,
+    pub(crate) cut: Cut,
+    /// Results that are left out of turns which are sent.
     pub(crate) results_left_out: usize,
     pub(crate) fits: bool,
+}
+
+/// A turn without what may not be sent.
+struct Turn {
+    messages: Vec<Message>,
+    /// What each of them has.
+    tokens: Vec<u64>,
+    /// Number of its first result, counted from the beginning of the history.
+    results_before: usize,
+}
+
+impl Turn {
+    /// Its tokens where the texts of the first `cleared` results are left out, each of which has `left_out` then.
+    fn tokens(&self, cleared: usize, left_out: u64) -> u64 {
+        let mut result = self.results_before;
+        let each = self.messages.iter().zip(&self.tokens).map(|(message, tokens)| {
+            let is_result = message.role == Role::Tool;
+            result += usize::from(is_result);
+            if is_result && result <= cleared { left_out.min(*tokens) } else { *tokens }
+        });
+        each.sum()
+    }
 }
 
 /// The turns of a history: each begins with a person's message. What stands before the first is a turn too.
@@ -33,44 +80,106 @@ pub(crate) fn turns(history: &[Message]) -> Vec<&[Message]> {
     begins.iter().zip(ends).map(|(begin, end)| &history[*begin..end]).collect()
 }
 
-/// What is sent: the head, then of the turns after the first `summarised` as many of the last as the policy
-/// allows. `tokens` counts a request.
-pub(crate) fn fit(
-    policy: &Policy,
-    head: &[Message],
-    history: &[Message],
-    summarised: usize,
-    tokens: &dyn Fn(&[Message]) -> u64,
-) -> Fitted {
-    let whole: Vec<Vec<Message>> = turns(history).into_iter().map(answered).collect();
-    let last = whole.len().saturating_sub(1);
-    let mut first = summarised.min(last);
+/// What is sent: of the turns after the cut as many of the last as the policy allows.
+pub(crate) fn fit(policy: &Policy, history: &[Message], cut: Cut, tokens: Tokens<'_>) -> Fitted {
+    let mut result = 0;
+    let whole: Vec<Turn> = turns(history)
+        .into_iter()
+        .map(|turn| {
+            let messages = answered(turn);
+            let results_before = result;
+            result += messages.iter().filter(|message| message.role == Role::Tool).count();
+            Turn { tokens: messages.iter().map(tokens.message).collect(), messages, results_before }
+        })
+        .collect();
+    let (results, last) = (result, whole.len().saturating_sub(1));
+    let left_out = (tokens.message)(&Message::text(Role::Tool, LEFT_OUT));
+    let mut first = cut.turns.min(last);
     if let Some(most) = policy.turns_max {
         first = first.max(whole.len().saturating_sub(most));
     }
-    let within = |messages: &[Message]| policy.tokens_max.is_none_or(|most| tokens(messages) <= most);
-    let request = |first: usize, kept: Option<usize>| {
-        let mut messages = head.to_vec();
+    let mut cleared = cut.results.min(results);
+    let total = |first: usize, cleared: usize| tokens.head + body(&whole[first..], cleared, left_out);
+    let mut most = tokens.most;
+    if first > 0 || cleared > 0 || most.is_some_and(|most| total(first, cleared) > most) {
+        most = most.map(|most| most.saturating_sub(tokens.reserved));
+    }
+    let over = |total: u64| most.is_some_and(|most| total > most);
+    if let Some(kept) = policy.tool_results_kept.filter(|_| over(total(first, cleared))) {
+        cleared = cleared.max(results.saturating_sub(kept));
+    }
+    let mut sum = total(first, cleared);
+    if over(sum) {
+        // Down to less than is allowed, so that the next turns find room and the beginning stays as it is.
+        let goal = most.map_or(0, |most| most.saturating_mul(policy.room_percent()) / 100);
+        while sum > goal && first < last {
+            sum -= body(&whole[first..=first], cleared, left_out);
+            first += 1;
+        }
+    }
+    let begin = whole.get(first).map_or(results, |turn| turn.results_before);
+    let messages = sent(whole, first, cleared);
+    let fits = !over(sum);
+    let results_left_out = cleared.saturating_sub(begin);
+    Fitted { messages, tokens: sum, cut: Cut { turns: first, results: cleared }, results_left_out, fits }
+}
+
+/// Tokens of these turns, from the first message of a person on.
+fn body(turns: &[Turn], cleared: usize, left_out: u64) -> u64 {
+    let all = turns.iter().map(|turn| turn.tokens(cleared, left_out)).sum::<u64>();
+    let skipped = turns.first().filter(|turn| !speaks(turn));
+    all - skipped.map_or(0, |turn| turn.tokens(cleared, left_out))
+}
+
+/// Whether a person speaks first in it. Only what stands before everything a person said is otherwise.
+fn speaks(turn: &Turn) -> bool {
+    turn.messages.first().is_some_and(|message| message.role == Role::User)
+}
+
+fn sent(whole: Vec<Turn>, first: usize, cleared: usize) -> Vec<Message> {
+    let mut messages = Vec::new();
+    for (place, turn) in whole.into_iter().enumerate().skip(first) {
         // A model is first spoken to by a person.
-        let body = whole[first.min(whole.len())..].iter().flatten();
-        let body = body.skip_while(|message| message.role != Role::User).cloned();
-        let begin = messages.len();
-        messages.extend(body);
-        let results_left_out = kept.map_or(0, |kept| clear(&mut messages[begin..], kept));
-        (messages, results_left_out)
-    };
-    let mut kept = None;
-    let (mut messages, mut results_left_out) = request(first, kept);
-    if !within(&messages) && policy.tool_results_kept.is_some() {
-        kept = policy.tool_results_kept;
-        (messages, results_left_out) = request(first, kept);
+        if place == first && !speaks(&turn) {
+            continue;
+        }
+        let mut result = turn.results_before;
+        for mut message in turn.messages {
+            if message.role == Role::Tool {
+                result += 1;
+                let is_short = message.plain_text().len() <= LEFT_OUT.len();
+                if result <= cleared && !is_short {
+                    message.content = Some(Content::Text(LEFT_OUT.to_owned()));
+                }
+            }
+            messages.push(message);
+        }
     }
-    while !within(&messages) && first < last {
-        first += 1;
-        (messages, results_left_out) = request(first, kept);
+    messages
+}
+
+/// What is not sent any more: turns before the cut, and the results of later ones that are left out. With the
+/// number of the turn that each is of.
+pub(crate) fn left<'a>(history: &'a [Message], cut: Cut) -> Vec<(usize, &'a Message)> {
+    let mut result = 0;
+    let mut left: Vec<(usize, &'a Message)> = Vec::new();
+    for (number, turn) in turns(history).into_iter().enumerate() {
+        if number >= cut.turns && result >= cut.results {
+            break;
+        }
+        if number < cut.turns {
+            left.extend(turn.iter().map(|message| (number, message)));
+        }
+        // As results are counted: without those that are never sent.
+        for message in answered(turn).iter().filter(|message| message.role == Role::Tool) {
+            result += 1;
+            if number >= cut.turns && result <= cut.results {
+                let original = turn.iter().find(|other| *other == message);
+                left.extend(original.map(|message| (number, message)));
+            }
+        }
     }
-    let fits = within(&messages);
-    Fitted { messages, turns_left_out: first, results_left_out, fits }
+    left
 }
 
 /// A turn without calls that have no result, and without results that have no call.
@@ -102,14 +211,4 @@ fn answered(turn: &[Message]) -> Vec<Message> {
         }
     }
     kept
-}
-
-/// Leaves the texts of results out, but for the last `kept`; says how many.
-fn clear(messages: &mut [Message], kept: usize) -> usize {
-    let results: Vec<usize> = (0..messages.len()).filter(|place| messages[*place].role == Role::Tool).collect();
-    let old = results.len().saturating_sub(kept);
-    for place in &results[..old] {
-        messages[*place].content = Some(Content::Text(LEFT_OUT.to_owned()));
-    }
-    old
 }

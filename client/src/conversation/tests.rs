@@ -1,10 +1,14 @@
 use std::collections::HashSet;
 
-use qwenda_types::chat::{Content, ToolCall};
+use qwenda_types::chat::{ChatRequest, Content, ToolCall};
 use serde_json::json;
 
 use super::*;
-use crate::Mock;
+use crate::{
+    Mock, estimate,
+    history::RamHistory,
+    memory::{Embedder, VectorMemory, Wanted, WordVectors},
+};
 
 struct Random(u64);
 
@@ -70,11 +74,24 @@ fn check(messages: &[Message], system: &str) {
     assert!(open.is_empty(), "a call without its result");
 }
 
+fn length(message: &Message) -> u64 {
+    4 + message.plain_text().len() as u64 / 4
+}
+
+/// What a policy makes of a history with these rules before it.
+fn fit_after_rules(policy: &Policy, history: &[Message], cut: Cut, reserved: u64) -> fit::Fitted {
+    let head = Message::system("the rules");
+    let tokens = fit::Tokens { head: length(&head), message: &length, most: policy.tokens_max, reserved };
+    let mut fitted = fit::fit(policy, history, cut, tokens);
+    fitted.messages.insert(0, head);
+    fitted
+}
+
+/// Thousands of conversations; `QWENDA_CONVERSATIONS` says how many else.
 #[test]
 fn under_any_policy_no_call_is_sent_without_its_result() {
-    let tokens = |messages: &[Message]| messages.iter().map(|message| 4 + message.plain_text().len() as u64 / 4).sum();
-    let head = [Message::system("the rules")];
-    for seed in 0..20_000 {
+    let conversations = std::env::var("QWENDA_CONVERSATIONS").map_or(4_000, |number| number.parse().unwrap());
+    for seed in 0..conversations {
         let random = &mut Random(seed);
         let history = history(random);
         let most = 20 + random.below(600);
@@ -86,14 +103,56 @@ fn under_any_policy_no_call_is_sent_without_its_result() {
         if random.below(2) == 0 {
             policy = policy.keep_tool_results(random.below(4) as usize);
         }
-        let summarised = random.below(3) as usize;
-        let fitted = fit::fit(&policy, &head, &history, summarised, &tokens);
+        policy = policy.room(1 + random.below(100) as u8);
+        let cut = Cut { turns: random.below(3) as usize, results: random.below(4) as usize };
+        let reserved = random.below(most / 2);
+        let fitted = fit_after_rules(&policy, &history, cut, reserved);
         check(&fitted.messages, "the rules");
+        let sum = fitted.messages.iter().map(length).sum::<u64>();
+        assert_eq!(sum, fitted.tokens, "seed {seed}");
         if policy.tokens_max.is_some() && fitted.fits {
-            assert!(tokens(&fitted.messages) <= most, "seed {seed}");
+            let left_out = fitted.cut != Cut::default();
+            assert!(sum <= if left_out { most - reserved } else { most }, "seed {seed}");
         }
-        if policy == Policy::everything() && summarised == 0 {
-            assert_eq!(fitted.turns_left_out, 0);
+        if policy.tokens_max.is_none() && policy.turns_max.is_none() && cut == Cut::default() {
+            assert_eq!((fitted.cut, fitted.messages.len()), (Cut::default(), 1 + sent_of(&history)), "seed {seed}");
+        }
+        // What was left out stays left out, and what is sent again as it is leaves out nothing more.
+        assert!(fitted.cut.turns >= cut.turns.min(fit::turns(&history).len() - 1));
+        let again = fit_after_rules(&policy, &history, fitted.cut, reserved);
+        assert_eq!((again.cut, again.messages), (fitted.cut, fitted.messages.clone()), "seed {seed}");
+        accounted_for(&history, &fitted, seed);
+    }
+}
+
+/// How many messages of a history can be sent at all.
+fn sent_of(history: &[Message]) -> usize {
+    fit::fit(
+        &Policy::everything(),
+        history,
+        Cut::default(),
+        fit::Tokens { head: 0, message: &length, most: None, reserved: 0 },
+    )
+    .messages
+    .len()
+}
+
+/// Every message is sent as it is, or is among what has left.
+fn accounted_for(history: &[Message], fitted: &fit::Fitted, seed: u64) {
+    let left = fit::left(history, fitted.cut);
+    let turns = fit::turns(history);
+    for (number, message) in
+        turns.iter().enumerate().flat_map(|(number, turn)| turn.iter().map(move |one| (number, one)))
+    {
+        let gone = left.iter().any(|(of, one)| *of == number && std::ptr::eq(*one, message));
+        let sent = fitted.messages.contains(message);
+        // Calls without results are never sent, and neither is what comes before the person.
+        let may_be = message.role == Role::User || !message.plain_text().is_empty() && message.role != Role::Tool;
+        if may_be && number > 0 {
+            assert!(gone || sent, "seed {seed}: turn {number}, {}", message.role);
+        }
+        if number < fitted.cut.turns {
+            assert!(gone, "seed {seed}: turn {number}");
         }
     }
 }
@@ -113,16 +172,26 @@ fn the_cheapest_goes_first() {
         Message::assistant("b"),
         Message::user("third"),
     ];
-    let tokens = |messages: &[Message]| messages.iter().map(|message| message.plain_text().len() as u64).sum();
-    let fit = |policy: &Policy| fit::fit(policy, &[], &history, 0, &tokens);
-    let cleared = fit(&Policy::tokens(100).keep_tool_results(0));
-    assert_eq!((cleared.turns_left_out, cleared.results_left_out, cleared.fits), (0, 1, true));
+    let bytes = |message: &Message| message.plain_text().len() as u64;
+    let fit = |policy: &Policy, reserved| {
+        let tokens = fit::Tokens { head: 0, message: &bytes, most: policy.tokens_max, reserved };
+        fit::fit(policy, &history, Cut::default(), tokens)
+    };
+    let cleared = fit(&Policy::tokens(100).keep_tool_results(0), 0);
+    assert_eq!((cleared.cut, cleared.results_left_out, cleared.fits), (Cut { turns: 0, results: 1 }, 1, true));
     assert_eq!(cleared.messages[2].content, Some(Content::Text("[left out]".to_owned())));
-    let shorter = fit(&Policy::tokens(15).keep_tool_results(0));
-    assert_eq!((shorter.turns_left_out, shorter.messages[0].plain_text().as_ref()), (1, "second"));
-    let plain = fit(&Policy::tokens(100));
-    assert_eq!((plain.turns_left_out, plain.results_left_out), (1, 0));
-    let tight = fit(&Policy::tokens(1));
+    assert_eq!(fit::left(&history, cleared.cut), [(0, &history[2])]);
+    let shorter = fit(&Policy::tokens(15).keep_tool_results(0).room(100), 0);
+    assert_eq!((shorter.cut.turns, shorter.messages[0].plain_text().as_ref()), (1, "second"));
+    let plain = fit(&Policy::tokens(100), 0);
+    assert_eq!((plain.cut, plain.results_left_out), (Cut { turns: 1, results: 0 }, 0));
+    assert_eq!(fit::left(&history, plain.cut).len(), 4);
+    // Room for the next turns: of 13 bytes are 75 % fewer than the last two turns have.
+    let roomy = fit(&Policy::tokens(13), 0);
+    assert_eq!(roomy.cut.turns, 2);
+    let kept_free = fit(&Policy::tokens(417), 50);
+    assert_eq!((kept_free.cut.turns, kept_free.tokens), (1, 12));
+    let tight = fit(&Policy::tokens(1), 0);
     assert_eq!((tight.messages.len(), tight.fits), (1, false));
 }
 
@@ -164,6 +233,177 @@ async fn turns_left_out_are_summarised_once_and_a_bad_summary_is_none() {
     let asked = bodies[3]["messages"][1]["content"].as_str().unwrap();
     assert_eq!(asked, "user: a\nassistant: 1\nuser: b\nassistant: 2\n");
     assert_eq!(talk.history().len(), 6);
+}
+
+/// The contents of the messages of a request.
+fn contents(body: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
+    let messages = body["messages"].as_array().unwrap();
+    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_is_left_out_comes_back_where_it_is_asked_for_and_is_embedded_once() {
+    let mock = Mock::new().reply("Noted.").reply("Indeed.").reply("Yes.").reply("8123.").reply("In May.");
+    let client = mock.client();
+    let counting = Counting::default();
+    let memory = VectorMemory::in_ram(counting.clone());
+    let policy = Policy::last_turns(1).remember_in(memory);
+    let mut talk = client.chat("m").system("rules").conversation(policy);
+    for text in ["My order number is 8123, placed in May.", "The sky is blue today.", "Order 8123 became order 9456."] {
+        talk.send(text).await.unwrap();
+    }
+    let plan = talk.prepare("What is my order number?").await.unwrap();
+    let documents = counting.documents();
+    talk.send("What is my order number?").await.unwrap();
+    let sent = contents(&mock.bodies()[3]);
+    assert_eq!((sent.len(), sent[0].as_str(), sent[2].as_str()), (3, "rules", "What is my order number?"));
+    let lines: Vec<&str> = sent[1].lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        ["[turn 1, user] My order number is 8123, placed in May.", "[turn 3, user] Order 8123 became order 9456.",]
+    );
+    assert_eq!(plan.recalled, 2);
+    assert_eq!(plan.messages.iter().map(|one| one.plain_text().into_owned()).collect::<Vec<_>>(), sent);
+    assert_eq!(counting.documents(), documents, "what a plan has put into the memory is not embedded again");
+    talk.send("And when was it placed?").await.unwrap();
+    let texts: Vec<String> = counting.0.lock().unwrap().clone();
+    let mut once = texts.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(texts.len(), once.len());
+    // What is recalled is not said: the history has only what was.
+    assert_eq!(talk.history().len(), 10);
+}
+
+/// Remembers what it has embedded.
+#[derive(Clone, Default)]
+struct Counting(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Counting {
+    fn documents(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+impl Embedder for Counting {
+    fn space(&self) -> String {
+        "counting".to_owned()
+    }
+
+    fn embed(
+        &self,
+        texts: Vec<String>,
+        wanted: Wanted,
+    ) -> futures_util::future::BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        if wanted == Wanted::Document {
+            self.0.lock().unwrap().extend(texts.iter().cloned());
+        }
+        WordVectors::new().embed(texts, wanted)
+    }
+}
+
+#[tokio::test]
+async fn a_memory_that_fails_is_an_error_and_changes_nothing() {
+    struct Broken;
+    impl Embedder for Broken {
+        fn space(&self) -> String {
+            "broken".to_owned()
+        }
+
+        fn embed(&self, _: Vec<String>, _: Wanted) -> futures_util::future::BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+            Box::pin(async { Err(Error::of(Kind::Service)) })
+        }
+    }
+    let mock = Mock::new().reply("1");
+    let policy = Policy::last_turns(1).remember_in(VectorMemory::in_ram(Broken));
+    let mut talk = mock.client().chat("m").conversation(policy);
+    talk.send("a").await.unwrap();
+    assert_eq!(talk.send("b").await.unwrap_err().kind(), Kind::Service);
+    assert_eq!((talk.history().len(), mock.bodies().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_kept_goes_on_with_its_summary() {
+    let chats = RamHistory::new();
+    let mock = Mock::new().reply("1").reply("- a was said").reply("2").reply("3");
+    let client = mock.client();
+    let begin = async |id: &str| {
+        let policy = Policy::last_turns(1).summarise_with("small");
+        client.chat("m").system("rules").conversation(policy).open(id).store(chats.clone()).await
+    };
+    let mut talk = begin("x").await.unwrap();
+    let mut other = begin("x").await.unwrap();
+    talk.send("a").await.unwrap();
+    talk.send("b").await.unwrap();
+    drop(talk);
+    let mut talk = begin("x").await.unwrap();
+    assert_eq!((talk.history().len(), talk.summary()), (4, Some("- a was said")));
+    assert_eq!(begin("y").await.unwrap().history().len(), 0);
+    // Who began before and knows nothing of it is told, and has the answer all the same.
+    let error = other.send("c").await.unwrap_err();
+    assert_eq!((error.kind(), error.billed()), (Kind::Conflict, crate::Billed::Yes));
+    assert_eq!(error.partial().unwrap().text(), "3");
+    let begun = client.chat("m").user("something else").assistant("yes").conversation(Policy::everything());
+    assert_eq!(begun.open("x").store(chats.clone()).await.unwrap_err().kind(), Kind::Invalid);
+    assert!(talk.send("d").await.is_err(), "the script is over");
+    assert_eq!(chats.load("x").await.unwrap().messages.len(), 4);
+}
+
+#[tokio::test]
+async fn what_the_service_counts_decides_and_corrects_the_estimate() {
+    let tokens = |number: usize| {
+        let ids: Vec<usize> = (0..number).collect();
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        json!({"output": {"token_ids": ids, "tokens": texts}, "usage": {"input_tokens": number}, "request_id": "r"})
+    };
+    let text = "word ".repeat(40);
+    let estimate = estimate::message(&Message::user(text.as_str())) as usize;
+    // The service counts twice as much.
+    let mock = Mock::new().json(tokens(2 * estimate)).reply("1").json(tokens(4 * estimate)).json(tokens(2 * estimate));
+    let client = mock.builder().base_url("http://mock.invalid/compatible-mode/v1").build().unwrap();
+    let policy = Policy::tokens(3 * estimate as u64).counted();
+    let mut talk = client.chat("m").conversation(policy);
+    talk.send(&text).await.unwrap();
+    let plan = talk.prepare(&text).await.unwrap();
+    assert_eq!((plan.counted, plan.turns_left_out, plan.fits), (true, 1, true));
+    assert_eq!(plan.input_tokens, 2 * estimate as u64);
+    assert_eq!(mock.bodies().len(), 4);
+}
+
+#[tokio::test]
+async fn prompt_and_answer_stay_within_the_window() {
+    let mock = Mock::new();
+    let chat = || mock.client().chat("m").system("be brief");
+    for seed in 0..300 {
+        let random = &mut Random(seed);
+        let window = 200 + random.below(2_000);
+        let answer = 1 + random.below(150);
+        let bounded = random.below(2) == 0;
+        let chat = if bounded { chat().max_tokens(answer as u32) } else { chat() };
+        let talk = chat.messages(history(random)).conversation(Policy::window(window));
+        let plan = talk.plan("the last question");
+        let answer = if bounded { answer } else { window / 4 };
+        assert!(plan.input_tokens + answer <= window || !plan.fits, "seed {seed}: {plan:?}");
+        let request = ChatRequest::new("m", plan.messages);
+        request
+            .validate(qwenda_types::chat::Strictness::default())
+            .unwrap_or_else(|wrong| panic!("seed {seed}: {wrong:?}"));
+    }
+}
+
+#[tokio::test]
+async fn the_beginning_of_what_is_sent_seldom_changes() {
+    let mut mock = Mock::new();
+    for _ in 0..60 {
+        mock = mock.reply("A rather long answer that says this and that about the question. ".repeat(3));
+    }
+    let mut talk = mock.client().chat("m").system("rules").conversation(Policy::tokens(1_500));
+    for turn in 0..60 {
+        talk.send(&format!("Question number {turn}, which has some words of its own.")).await.unwrap();
+    }
+    let bodies: Vec<Vec<String>> = mock.bodies().iter().map(contents).collect();
+    let changed = bodies.windows(2).filter(|pair| !pair[1].starts_with(&pair[0])).count();
+    assert!((1..=8).contains(&changed), "{changed} of 59");
 }
 
 #[cfg(feature = "tools")]

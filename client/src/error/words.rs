@@ -61,6 +61,7 @@ pub(super) fn what(kind: Kind) -> Words {
         Kind::Malformed => words("the answer cannot be read", "应答无法解析"),
         Kind::TooLarge => words("the answer is larger than the client reads", "应答超过客户端读取上限"),
         Kind::OverBudget => words("the client's budget does not allow it", "超出客户端预算"),
+        Kind::Storage => words("what is kept could not be read or written", "本地存储无法读写"),
     }
 }
 
@@ -101,6 +102,10 @@ fn advice(kind: Kind) -> Words {
             "请确认 base URL 指向兼容的服务，而不是网页。",
         ),
         Kind::TooLarge => words("Ask for less.", "请减少请求内容。"),
+        Kind::Storage => words(
+            "Check the file or the database: that it is there, may be written, and has space.",
+            "请检查文件或数据库是否存在、可写且有剩余空间。",
+        ),
     }
 }
 

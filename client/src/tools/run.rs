@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt, future::IntoFuture, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
-use qwenda_types::chat::{Message, Role};
+use qwenda_types::chat::{ChatRequest, Message, Role};
 use serde_json::Value;
 
 use super::{IntoTools, Tool, ToolError};
@@ -147,6 +147,14 @@ pub struct Interrupted {
     pub run: Run,
 }
 
+impl Interrupted {
+    /// Before anything was done.
+    pub(crate) fn at_once(error: Error, messages: Vec<Message>) -> Box<Self> {
+        let run = Run { ended: Ended::Answered, messages, steps: Vec::new(), cost: Nanos::ZERO, currency: None };
+        Box::new(Self { error, run })
+    }
+}
+
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "after {} steps: {}", self.run.steps.len(), self.error)
@@ -269,6 +277,18 @@ impl RunBuilder {
     pub fn listen(mut self, listen: impl Fn(&RunEvent) + Send + Sync + 'static) -> Self {
         self.listen = Some(Arc::new(listen));
         self
+    }
+
+    /// The request as it will be asked, without the conversation.
+    pub(crate) fn request(&self) -> ChatRequest {
+        let mut request = self.chat.request.clone();
+        request.tools.extend(self.tools.iter().map(|tool| tool.definition()));
+        request
+    }
+
+    /// Puts a conversation before what is there.
+    pub(crate) fn begin(&mut self, conversation: &[Message]) {
+        self.chat.request.messages.splice(..0, conversation.iter().cloned());
     }
 
     fn tell(&self, event: RunEvent) {
@@ -439,9 +459,7 @@ impl IntoFuture for RunBuilder {
                 let name = tool.definition().function.name;
                 if !names.insert(name.clone()) {
                     let error = Error::of(Kind::Invalid).say(format!("two tools are called `{name}`"));
-                    let (ended, messages) = (Ended::Answered, self.chat.request.messages);
-                    let run = Run { ended, messages, steps: Vec::new(), cost: Nanos::ZERO, currency: None };
-                    return Err(Box::new(Interrupted { error, run }));
+                    return Err(Interrupted::at_once(error, self.chat.request.messages));
                 }
             }
             self.run().await
