@@ -2,6 +2,7 @@
 //! put in before parsing; what a missing flag means is in `settings.rs`.
 
 mod admin;
+mod sessions;
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -10,7 +11,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::admin::{Admin, AdminKeys, Rotate};
+pub use self::{
+    admin::{Admin, AdminKeys, Rotate},
+    sessions::{ExportFormat, Sessions},
+};
 use crate::lang::Lang;
 
 #[derive(Debug, Parser)]
@@ -36,6 +40,10 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Chat(Box<Chat>),
+    Sessions {
+        #[command(subcommand)]
+        command: Sessions,
+    },
     Serve(Serve),
     Pull(Pull),
     Models(Models),
@@ -81,6 +89,10 @@ pub struct Chat {
     pub model: ModelArg,
     #[arg(long)]
     pub local: bool,
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    #[arg(short = 'c', long = "continue", conflicts_with = "session")]
+    pub go_on: bool,
     #[command(flatten)]
     pub sampling: SamplingArgs,
     #[arg(long, value_name = "TOKENS")]

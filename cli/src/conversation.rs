@@ -1,27 +1,33 @@
-//! What was said, what of it is sent, and how it is kept in a file.
+//! What was said, what of it is sent, and how it is kept: in a session, or in a file.
 
 mod room;
 
-use std::{fs, io::Write, path::Path};
+use std::{fs, io, io::Write, path::Path};
 
-use qwenda::{Message, Role};
+use qwenda::Message;
 use serde_json::json;
 
 use crate::{
+    answer::{Answer, End},
     exit::CliError,
-    lang::{Lang, messages},
+    lang::{Lang, chat as words, messages},
+    output::Ui,
+    sessions::{Entry, Session, Turn},
 };
 
-/// A system prompt and the messages after it, which begin with the person's.
+/// A system prompt and the turns after it.
 #[derive(Debug)]
 pub struct Conversation {
     system: Option<String>,
-    said: Vec<Message>,
+    said: Vec<Turn>,
+    session: Option<Session>,
+    /// The session does not have the system prompt yet.
+    new_system: bool,
 }
 
 impl Conversation {
     pub fn new(system: Option<String>) -> Self {
-        Self { system, said: Vec::new() }
+        Self { new_system: system.is_some(), system, said: Vec::new(), session: None }
     }
 
     pub fn system(&self) -> Option<&str> {
@@ -29,34 +35,106 @@ impl Conversation {
     }
 
     pub fn set_system(&mut self, system: Option<String>) {
+        self.new_system = self.system != system;
         self.system = system;
     }
 
-    pub fn clear(&mut self) {
-        self.said.clear();
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
-    /// Keeps a question with all that came of it.
-    pub fn keep(&mut self, question: Message, answers: impl IntoIterator<Item = Message>) {
-        self.said.push(question);
-        self.said.extend(answers);
+    /// Goes on with a session: what was said there before is part of the conversation. `system` is what the person
+    /// says it is now, where they say so.
+    pub fn join(&mut self, ui: Ui, mut session: Session, system: Option<&str>) -> Result<(), CliError> {
+        let entries = session.read().map_err(|error| unreadable(ui.lang, &session, &error))?;
+        if session.damaged() > 0 {
+            ui.notice(words::damaged(ui.lang, session.name().as_str(), session.damaged()));
+        }
+        if !entries.is_empty() {
+            (self.system, self.new_system, self.said) = (None, false, Vec::new());
+            entries.into_iter().for_each(|entry| self.take(entry));
+            if let Some(system) = system {
+                self.set_system(Some(system.to_owned()));
+            }
+        }
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Keeps the conversation in a session that is not there yet.
+    pub fn keep_in(&mut self, ui: Ui, mut session: Session) -> Result<(), CliError> {
+        let system = self.system.clone().map(|text| Entry::System { text: Some(text) });
+        let entries: Vec<Entry> = system.into_iter().chain(self.said.iter().cloned().map(Entry::Turn)).collect();
+        session.create(&entries).map_err(|error| unwritable(ui.lang, &session, &error))?;
+        (self.session, self.new_system) = (Some(session), false);
+        Ok(())
+    }
+
+    /// What others said in the session since.
+    pub fn catch_up(&mut self, ui: Ui) -> Result<(), CliError> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let entries = session.read().map_err(|error| unreadable(ui.lang, session, &error))?;
+        entries.into_iter().for_each(|entry| self.take(entry));
+        Ok(())
+    }
+
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Turn(turn) => self.said.push(turn),
+            Entry::System { text } => self.system = text,
+            Entry::Cleared => self.said.clear(),
+        }
+    }
+
+    pub fn clear(&mut self, ui: Ui) -> Result<(), CliError> {
+        self.write(ui, Entry::Cleared)?;
+        self.said.clear();
+        Ok(())
+    }
+
+    /// Keeps a question with all that came of it; on the disk, where it is a session. A question that got no answer
+    /// because of an error is not kept; one whose answer was stopped is, as far as it went.
+    pub fn keep(&mut self, ui: Ui, question: Message, answer: &Answer, model: &str) -> Result<(), CliError> {
+        if answer.messages.is_empty() && matches!(answer.end, End::Failed(_)) {
+            return Ok(());
+        }
+        let mut messages = vec![question];
+        messages.extend(answer.messages.iter().cloned());
+        if answer.messages.is_empty() {
+            // Stopped before it began is an answer too: the question is not put again.
+            messages.push(Message::assistant(""));
+        }
+        let cut = !matches!(answer.end, End::Whole(..));
+        let turn = Turn { at: qwenda_server::keys::now(), model: model.to_owned(), messages, cut };
+        if std::mem::take(&mut self.new_system) {
+            self.write(ui, Entry::System { text: self.system.clone() })?;
+        }
+        self.write(ui, Entry::Turn(turn.clone()))?;
+        self.said.push(turn);
+        Ok(())
+    }
+
+    fn write(&mut self, ui: Ui, entry: Entry) -> Result<(), CliError> {
+        let Some(session) = &mut self.session else { return Ok(()) };
+        let others = session.append(&entry).map_err(|error| unwritable(ui.lang, session, &error))?;
+        others.into_iter().for_each(|entry| self.take(entry));
+        Ok(())
     }
 
     /// How many questions were asked.
-    fn turns(&self) -> usize {
-        self.said.iter().filter(|message| message.role == Role::User).count()
+    pub fn turns(&self) -> usize {
+        self.said.len()
     }
 
-    /// Drops the oldest questions and all that came of them.
+    /// Drops the oldest questions and all that came of them. A session keeps them.
     fn forget(&mut self, turns: usize) {
-        let mut questions = (0..self.said.len()).filter(|place| self.said[*place].role == Role::User);
-        let first = questions.nth(turns).unwrap_or(self.said.len());
-        self.said.drain(..first);
+        self.said.drain(..turns.min(self.said.len()));
     }
 
     /// All messages.
     pub fn messages(&self) -> Vec<Message> {
-        self.system.iter().map(Message::system).chain(self.said.iter().cloned()).collect()
+        let said = self.said.iter().flat_map(|turn| turn.messages.iter().cloned());
+        self.system.iter().map(Message::system).chain(said).collect()
     }
 
     /// Writes it all: as JSON that `tokens --chat` and any OpenAI client read when the name ends in
@@ -64,34 +142,50 @@ impl Conversation {
     pub fn save(&self, path: &Path, model: &str, overwrite: bool, lang: Lang) -> Result<(), CliError> {
         let text = match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => format!("{:#}\n", json!({ "model": model, "messages": self.messages() })),
-            _ => self.markdown(model, lang),
+            _ => markdown(model, &self.messages(), lang),
         };
         let open = fs::OpenOptions::new().write(true).create(true).truncate(true).create_new(!overwrite).open(path);
         let written = open.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => CliError::failure(messages::exists(lang, &path.display().to_string())),
+            io::ErrorKind::AlreadyExists => CliError::failure(messages::exists(lang, &path.display().to_string())),
             _ => CliError::failure(messages::cannot_write(lang, &path.display().to_string(), &error)),
         })
     }
+}
 
-    fn markdown(&self, model: &str, lang: Lang) -> String {
-        let mut text = format!("# {model}\n");
-        for message in self.messages().iter().filter(|message| !message.plain_text().is_empty()) {
-            let who = messages::speaker(lang, message.role);
-            text += &format!("\n## {who}\n\n{}\n", message.plain_text().trim_end());
-        }
-        text
+/// A conversation to read.
+pub fn markdown(title: &str, messages: &[Message], lang: Lang) -> String {
+    let mut text = format!("# {title}\n");
+    for message in messages.iter().filter(|message| !message.plain_text().is_empty()) {
+        let who = messages::speaker(lang, message.role);
+        text += &format!("\n## {who}\n\n{}\n", message.plain_text().trim_end());
     }
+    text
+}
+
+pub fn unreadable(lang: Lang, session: &Session, error: &io::Error) -> CliError {
+    CliError::failure(messages::cannot_read(lang, &session.path().display().to_string(), error))
+}
+
+fn unwritable(lang: Lang, session: &Session, error: &io::Error) -> CliError {
+    CliError::failure(match error.kind() {
+        io::ErrorKind::AlreadyExists => words::session_exists(lang, session.name().as_str()),
+        _ => messages::cannot_write(lang, &session.path().display().to_string(), error),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn turn(question: &str, answer: &str) -> Turn {
+        let messages = vec![Message::user(question), Message::assistant(answer)];
+        Turn { at: 1, model: "m".to_owned(), messages, cut: false }
+    }
+
     fn sample() -> Conversation {
         let mut conversation = Conversation::new(Some("be brief".to_owned()));
-        conversation.keep(Message::user("one"), [Message::assistant("1")]);
-        conversation.keep(Message::user("two"), []);
+        conversation.said = vec![turn("one", "1"), turn("two", "2")];
         conversation
     }
 
@@ -102,10 +196,9 @@ mod tests {
     #[test]
     fn forgetting_keeps_the_system_prompt_and_the_newest_question() {
         let mut conversation = sample();
-        assert_eq!(conversation.turns(), 2);
         conversation.forget(1);
-        assert_eq!(texts(&conversation), ["be brief", "two"]);
-        conversation.forget(1);
+        assert_eq!(texts(&conversation), ["be brief", "two", "2"]);
+        conversation.forget(5);
         assert_eq!(texts(&conversation), ["be brief"]);
     }
 
@@ -122,7 +215,7 @@ mod tests {
         sample().save(&markdown, "m", false, Lang::Zh).unwrap();
         assert_eq!(
             fs::read_to_string(&markdown).unwrap(),
-            "# m\n\n## 系统提示\n\nbe brief\n\n## 我\n\none\n\n## 模型\n\n1\n\n## 我\n\ntwo\n"
+            "# m\n\n## 系统提示\n\nbe brief\n\n## 我\n\none\n\n## 模型\n\n1\n\n## 我\n\ntwo\n\n## 模型\n\n2\n"
         );
     }
 }

@@ -19,6 +19,7 @@ mod model;
 mod output;
 mod progress;
 mod screen;
+mod sessions;
 mod settings;
 mod table;
 mod when;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
 fn run(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {
     match command {
         Command::Models(args) => commands::models::run(ui, settings, args),
+        Command::Sessions { command } => commands::sessions::run(ui, settings, command),
         Command::Completions { shell } => commands::completions::run(ui, shell),
         command => {
             let runtime = tokio::runtime::Runtime::new().map_err(|error| CliError::failure(error.to_string()))?;
@@ -88,7 +90,9 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Prices { command } => commands::prices::run(ui, settings, command).await,
         Command::Audit(place) => commands::audit::run(ui, settings, place).await,
         Command::Backup(args) => commands::backup::run(ui, settings, args).await,
-        Command::Models(_) | Command::Completions { .. } => unreachable!("they need no runtime"),
+        Command::Models(_) | Command::Sessions { .. } | Command::Completions { .. } => {
+            unreachable!("they need no runtime")
+        }
     }
 }
 

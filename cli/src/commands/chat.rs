@@ -8,24 +8,28 @@ use qwenda::{
     types::chat::{ChatRequest, Stop, Strictness},
 };
 
-use super::repl;
+use super::{repl, sessions};
 use crate::{
     answer::{self, Answer, End},
     args,
+    conversation::Conversation,
     exit::CliError,
     input, interrupt,
     lang::{Lang, chat as words, messages},
     output::Ui,
     screen::{Screen, Show},
+    sessions::Sessions,
     settings::{ChatSettings, Settings},
     who::{self, Who},
 };
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), CliError> {
     let chat = settings.chat(&args)?;
-    match prompt(ui, &args)? {
-        Some(prompt) => once(ui, settings, &chat, &args, prompt).await,
-        None => repl::run(ui, settings, chat).await,
+    let prompt = prompt(ui, &args)?;
+    let conversation = conversation(ui, settings, &chat, &args)?;
+    match prompt {
+        Some(prompt) => once(ui, settings, &chat, &args, conversation, prompt).await,
+        None => repl::run(ui, settings, chat, conversation).await,
     }
 }
 
@@ -56,16 +60,21 @@ async fn once(
     settings: &Settings,
     chat: &ChatSettings,
     args: &args::Chat,
+    mut conversation: Conversation,
     prompt: String,
 ) -> Result<(), CliError> {
-    let messages: Vec<Message> = chat.system.iter().map(Message::system).chain([Message::user(prompt)]).collect();
+    let question = Message::user(prompt);
     // Checked before the model is loaded, or even fetched.
-    let request = request(ui.lang, chat, messages)?;
+    request(ui.lang, chat, vec![question.clone()])?;
     let who = who::find(ui, settings, chat).await?;
+    let request = conversation.request(ui, chat, &who, &question)?;
 
     let streams = !args.json && !args.no_stream;
     let show = Show { text: streams, reasoning: chat.reasoning };
-    let answer = answer(ui, &who, show, run_of(&who, request), 0).await?;
+    let sent = request.messages.len();
+    let answer = answer(ui, &who, show, run_of(&who, request), sent).await?;
+    // Before anything is said: who reads the end of an answer may rely on its being kept.
+    conversation.keep(ui, question, &answer, &who.model)?;
     match &answer.end {
         End::Stopped => return Err(CliError::interrupted()),
         End::Failed(error) => return Err(who.explain(ui.lang, error)),
@@ -75,6 +84,24 @@ async fn once(
     }
     after(ui, chat, &who, &answer);
     Ok(())
+}
+
+/// The conversation that the command line goes on with, or begins.
+fn conversation(ui: Ui, settings: &Settings, chat: &ChatSettings, args: &args::Chat) -> Result<Conversation, CliError> {
+    let mut conversation = Conversation::new(chat.system.clone());
+    let sessions = Sessions::of(settings.home());
+    let name = match (&args.session, args.go_on) {
+        (Some(name), _) => sessions::name(ui.lang, name)?,
+        (None, true) => {
+            let place = sessions.folder().display().to_string();
+            let last = sessions.last();
+            let last = last.map_err(|error| CliError::failure(messages::cannot_read(ui.lang, &place, &error)))?;
+            last.ok_or_else(|| CliError::usage(words::no_sessions(ui.lang)))?
+        }
+        (None, false) => return Ok(conversation),
+    };
+    conversation.join(ui, sessions.get(name), args.system.as_deref())?;
+    Ok(conversation)
 }
 
 /// Asks and shows what comes. `sent` is how many messages the request has.

@@ -16,5 +16,6 @@ pub mod pull;
 mod repl;
 pub mod score;
 pub mod serve;
+pub mod sessions;
 pub mod tokens;
 pub mod usage;

@@ -1,6 +1,9 @@
 //! The sentences of `chat` with services, sessions, tools and templates.
 
-use super::Lang;
+use super::{
+    Lang,
+    help::{Text, t},
+};
 
 texts! {
     // Who answers.
@@ -32,4 +35,106 @@ texts! {
         "the conversation outgrew {limit} tokens (--context): its {turns} oldest turn(s) are left out from now on",
         "对话超出 {limit} 个 token（--context）：最早的 {turns} 轮从此不再带上"
     }
+
+    // Sessions.
+    bad_session_name(name: &str) {
+        "`{name}` is no name for a session: letters, digits, `-`, `_` and `.` do, at most 64, the first a letter or a digit",
+        "会话不能叫 `{name}`：只能用字母、汉字、数字、`-`、`_`、`.`，最多 64 个字符，且以字母、汉字或数字开头"
+    }
+    no_session(name: &str) { "there is no session `{name}`; `qwenda sessions list` shows them", "没有会话 `{name}`；`qwenda sessions list` 可查看" }
+    no_sessions() { "there is no session yet; `qwenda chat --session NAME` begins one", "还没有会话；用 `qwenda chat --session 名称` 开始" }
+    session_exists(name: &str) { "there is a session `{name}` already; choose another name", "会话 `{name}` 已存在，请换一个名字" }
+    damaged(name: &str, lines: usize) {
+        "session `{name}`: {lines} line(s) could not be read and are left out",
+        "会话 `{name}`：有 {lines} 行无法读取，已略过"
+    }
+    session_is(name: &str, turns: usize) { "session `{name}`, {turns} turn(s)", "会话 `{name}`，共 {turns} 轮" }
+    not_kept() { "this conversation is kept nowhere; /session NAME keeps it", "此对话未保存；用 /session 名称 保存" }
+    sessions_columns() { "name  >turns  last used (UTC)  begins with", "名称  >轮数  上次使用（UTC）  开头" }
+    nothing_found() { "nothing found", "没有找到" }
+    branched(name: &str, turns: usize) { "session `{name}` begins with {turns} turn(s)", "会话 `{name}` 已建立，含 {turns} 轮" }
+    session_deleted(name: &str) { "session `{name}` is deleted", "已删除会话 `{name}`" }
 }
+
+/// What `--help` says of these commands.
+pub const HELP: &[Text] = &[
+    t(
+        "chat",
+        "Answer a prompt; without one, on a terminal, hold a conversation",
+        "回答一个提示词；在终端上不给提示词则进入对话",
+    ),
+    t(
+        "chat.prompt",
+        "What to ask; text on stdin is added to it; `-` is stdin alone",
+        "要问的内容；标准输入的文本会附加其后；`-` 表示只用标准输入",
+    ),
+    t("chat.system", "Instructions the model gets first", "系统提示"),
+    t(
+        "chat.model",
+        "A name from `qwenda models`, the path of a GGUF file, or the service's name of a model",
+        "`qwenda models` 列出的名称、GGUF 文件路径，或远程服务的模型名",
+    ),
+    t("chat.local", "Answer here, whatever service the environment names", "由本机模型回答，不使用环境变量指定的服务"),
+    t(
+        "chat.context",
+        "Most tokens of the conversation that are sent (default: what the model takes; services: 100000)",
+        "发送的对话最多 token 数（默认为模型上限；远程服务为 100000）",
+    ),
+    t("chat.think", "Have the model reason first, where it can", "让模型先思考（如支持）"),
+    t("chat.no_think", "Have the model answer at once, where it can", "让模型直接回答（如支持）"),
+    t(
+        "chat.reasoning",
+        "Show the reasoning as it comes, on stderr; otherwise one line says that there was some",
+        "在标准错误实时显示思考过程；默认折叠为一行",
+    ),
+    t("chat.threads", "Threads that compute (default: the machine's cores)", "计算线程数（默认为机器的核数）"),
+    t(
+        "chat.temperature",
+        "How freely to choose, [0, 2); 0 always takes the likeliest",
+        "随机性，[0, 2)；0 表示总取最可能的 token",
+    ),
+    t(
+        "chat.top_p",
+        "Choose among the likeliest tokens of this total probability, (0, 1]",
+        "只在累计概率达到此值的 token 中选择，(0, 1]",
+    ),
+    t(
+        "chat.top_k",
+        "Choose among this many likeliest tokens; 0 means all",
+        "只在最可能的若干个 token 中选择；0 表示不限",
+    ),
+    t("chat.max_tokens", "Most tokens of the answer", "回答的最多 token 数"),
+    t("chat.seed", "The same seed gives the same answer (default: 1234)", "相同的种子得到相同的回答（默认 1234）"),
+    t("chat.stop", "End the answer before this text; may be repeated", "在此文本之前结束回答；可重复"),
+    t(
+        "chat.json",
+        "One JSON record on stdout: text, finish reason, usage, timings",
+        "在标准输出打印一条 JSON：文本、结束原因、用量、耗时",
+    ),
+    t("chat.no_stream", "Print the answer when it is whole", "完成后一次性输出回答"),
+    t("chat.session", "Keep the conversation under this name, and go on with it", "以此名称保存对话，并接着进行"),
+    t("chat.go_on", "Go on with the session used last", "接着上一次使用的会话"),
+    t(
+        "sessions",
+        "List, show, search, branch, export and delete conversations that are kept",
+        "查看、搜索、分支、导出、删除已保存的对话",
+    ),
+    t("sessions list", "List the sessions, the one used last first", "列出会话，最近使用的在前"),
+    t("sessions list.json", "As JSON", "输出 JSON"),
+    t("sessions show", "Print a session", "打印会话"),
+    t("sessions show.name", "Its name", "会话名称"),
+    t("sessions show.json", "As JSON", "输出 JSON"),
+    t("sessions search", "Find the turns in which all these words are", "查找包含所有这些词的问答"),
+    t("sessions search.text", "The words", "要找的词"),
+    t("sessions search.json", "As JSON", "输出 JSON"),
+    t("sessions branch", "Begin a session with what was said in another", "以另一个会话的内容开始新会话"),
+    t("sessions branch.name", "The session there is", "已有的会话"),
+    t("sessions branch.new", "Name of the new one", "新会话的名称"),
+    t("sessions branch.turns", "Only its first N turns", "只取前 N 轮"),
+    t("sessions export", "Write a session as Markdown or JSON", "将会话导出为 Markdown 或 JSON"),
+    t("sessions export.name", "Its name", "会话名称"),
+    t("sessions export.format", "md or json (default: md)", "md 或 json（默认 md）"),
+    t("sessions export.output", "Write it into this new file instead of stdout", "写入此新文件，而不是标准输出"),
+    t("sessions delete", "Delete sessions", "删除会话"),
+    t("sessions delete.names", "Their names", "会话名称"),
+];

@@ -8,7 +8,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Lang, admin, messages, money};
+use super::{Lang, admin, chat, messages, money};
 use crate::{args::Cli, exit::CliError, output::Ui};
 
 /// What is said of a place of the command line.
@@ -46,60 +46,6 @@ const TEXTS: &[Text] = &[
     ),
     t(".help", "Show this help", "显示帮助"),
     t(".version", "Show the version", "显示版本"),
-    t(
-        "chat",
-        "Answer a prompt; without one, on a terminal, hold a conversation",
-        "回答一个提示词；在终端上不给提示词则进入对话",
-    ),
-    t(
-        "chat.prompt",
-        "What to ask; text on stdin is added to it; `-` is stdin alone",
-        "要问的内容；标准输入的文本会附加其后；`-` 表示只用标准输入",
-    ),
-    t("chat.system", "Instructions the model gets first", "系统提示"),
-    t(
-        "chat.model",
-        "A name from `qwenda models`, the path of a GGUF file, or the service's name of a model",
-        "`qwenda models` 列出的名称、GGUF 文件路径，或远程服务的模型名",
-    ),
-    t("chat.local", "Answer here, whatever service the environment names", "由本机模型回答，不使用环境变量指定的服务"),
-    t(
-        "chat.context",
-        "Most tokens of the conversation that are sent (default: what the model takes; services: 100000)",
-        "发送的对话最多 token 数（默认为模型上限；远程服务为 100000）",
-    ),
-    t("chat.think", "Have the model reason first, where it can", "让模型先思考（如支持）"),
-    t("chat.no_think", "Have the model answer at once, where it can", "让模型直接回答（如支持）"),
-    t(
-        "chat.reasoning",
-        "Show the reasoning as it comes, on stderr; otherwise one line says that there was some",
-        "在标准错误实时显示思考过程；默认折叠为一行",
-    ),
-    t("chat.threads", "Threads that compute (default: the machine's cores)", "计算线程数（默认为机器的核数）"),
-    t(
-        "chat.temperature",
-        "How freely to choose, [0, 2); 0 always takes the likeliest",
-        "随机性，[0, 2)；0 表示总取最可能的 token",
-    ),
-    t(
-        "chat.top_p",
-        "Choose among the likeliest tokens of this total probability, (0, 1]",
-        "只在累计概率达到此值的 token 中选择，(0, 1]",
-    ),
-    t(
-        "chat.top_k",
-        "Choose among this many likeliest tokens; 0 means all",
-        "只在最可能的若干个 token 中选择；0 表示不限",
-    ),
-    t("chat.max_tokens", "Most tokens of the answer", "回答的最多 token 数"),
-    t("chat.seed", "The same seed gives the same answer (default: 1234)", "相同的种子得到相同的回答（默认 1234）"),
-    t("chat.stop", "End the answer before this text; may be repeated", "在此文本之前结束回答；可重复"),
-    t(
-        "chat.json",
-        "One JSON record on stdout: text, finish reason, usage, timings",
-        "在标准输出打印一条 JSON：文本、结束原因、用量、耗时",
-    ),
-    t("chat.no_stream", "Print the answer when it is whole", "完成后一次性输出回答"),
     t("serve", "Serve models over HTTP with the OpenAI-compatible API", "以 OpenAI 兼容接口提供 HTTP 服务"),
     t(
         "serve.listen",
@@ -300,7 +246,7 @@ const TEXTS: &[Text] = &[
 ];
 
 fn text(lang: Lang, place: &str) -> Option<&'static str> {
-    let text = TEXTS.iter().chain(admin::HELP).chain(money::HELP).find(|text| text.place == place)?;
+    let text = TEXTS.iter().chain(admin::HELP).chain(money::HELP).chain(chat::HELP).find(|text| text.place == place)?;
     Some(match lang {
         Lang::En => text.en,
         Lang::Zh => text.zh,
@@ -436,7 +382,7 @@ mod tests {
     fn every_command_and_argument_has_a_text_in_both_languages_and_no_text_is_left_over() {
         let mut found = BTreeSet::from(["qwenda".to_owned()]);
         places(&command(Lang::En), "", &mut found);
-        let texts = || TEXTS.iter().chain(admin::HELP).chain(money::HELP);
+        let texts = || TEXTS.iter().chain(admin::HELP).chain(money::HELP).chain(chat::HELP);
         let known: BTreeSet<String> = texts().map(|text| text.place.to_owned()).collect();
         assert_eq!(known, found);
         assert!(texts().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));

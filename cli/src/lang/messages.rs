@@ -212,6 +212,7 @@ texts! {
 /model [NAME]  show the models, or go on with another one
 /reasoning     show what the model reasoned last; `on` and `off`: whether it is shown as it comes
 /system [TEXT] show or set the system prompt; `-` takes it away
+/session [NAME] show the session, go on with another, or keep this conversation as a new one
 /save FILE     keep the conversation as Markdown, or as JSON in FILE.json
 /quit          leave (also Ctrl-D)
 A line that ends in \\ goes on; so does a text between \"\"\" and \"\"\". Alt-Enter breaks a line.
@@ -221,6 +222,7 @@ Ctrl-C stops an answer. A line that begins with a space is not kept in the histo
 /model [名称]  列出模型，或换一个模型继续
 /reasoning     查看上一次的思考过程；`on`、`off` 切换是否实时显示
 /system [文本] 查看或设置系统提示；`-` 取消
+/session [名称] 查看会话、切换会话，或将此对话保存为新会话
 /save 文件     保存对话：默认 Markdown，文件名以 .json 结尾则为 JSON
 /quit          退出（也可按 Ctrl-D）
 行尾的 \\ 表示续行；\"\"\" 与 \"\"\" 之间可以有多行；Alt-Enter 换行。

@@ -71,6 +71,11 @@ pub fn answer(reasoning: &str, texts: &[&str]) -> Reply {
     Reply::events(&events.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// The beginning of an answer; the rest never comes.
+pub fn begun(text: &str) -> Reply {
+    Reply::events(&[&chunk(json!({"content": text}), Value::Null)]).framed(Framing::Close).hanging()
+}
+
 #[test]
 fn a_service_that_the_environment_names_is_asked_and_its_price_is_under_the_answer() {
     let asks = Asks::new();

@@ -25,6 +25,7 @@ mod repl;
 mod score;
 #[cfg(unix)]
 mod serve;
+mod sessions;
 #[cfg(unix)]
 mod terminal;
 mod tokens;

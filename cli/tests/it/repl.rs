@@ -4,6 +4,7 @@ use qwenda_testkit::TinyModel;
 use serde_json::{Value, json};
 
 use crate::{
+    asks::{Asks, begun},
     common::Home,
     terminal::{ALT_ENTER, BACKSPACE, CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP},
 };
@@ -295,4 +296,51 @@ fn a_conversation_speaks_chinese_to_who_reads_it() {
     terminal.sees("> ");
     terminal.types(CTRL_D);
     assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
+fn what_was_stopped_stays_in_the_session_and_is_marked() {
+    let asks = Asks::new();
+    asks.reply(begun("Because of "));
+    let mut terminal = Terminal::start_with(&asks.home, &["chat", "--session", "work"], &asks.env());
+    terminal.sees("session `work`, 0 turn(s)");
+    terminal.sees("> ");
+    terminal.enters("why?");
+    terminal.sees("Because of");
+    terminal.types(CTRL_C);
+    terminal.sees("(stopped)");
+    terminal.sees("> ");
+    // It is on the disk before the prompt is back: killing the program now loses nothing.
+    drop(terminal);
+    let shown = asks.home.run(&["sessions", "show", "work", "--json"]).json();
+    let turn = &shown["turns"][0];
+    assert_eq!(turn["cut"], true);
+    let said = json!([{"role": "user", "content": "why?"}, {"role": "assistant", "content": "Because of "}]);
+    assert_eq!(turn["messages"], said);
+    assert!(asks.home.run(&["sessions", "show", "work"]).ok().contains("(stopped)"));
+    let mut terminal = Terminal::start_with(&asks.home, &["chat", "-c"], &asks.env());
+    terminal.sees("session `work`, 1 turn(s)");
+}
+
+#[test]
+fn a_conversation_becomes_a_session_and_another_can_be_joined() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "hello");
+    terminal.enters("/session");
+    terminal.sees("kept nowhere");
+    terminal.enters("/session ../x");
+    terminal.sees("is no name for a session");
+    terminal.enters("/session one");
+    terminal.sees("session `one`, 1 turn(s)");
+    let more = ask(&mut terminal, "hello again");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+    let mut terminal = start(&home);
+    terminal.enters("/session one");
+    terminal.sees("session `one`, 2 turn(s)");
+    assert!(ask(&mut terminal, "hello again") > more);
+    terminal.enters("/clear");
+    terminal.sees("a new conversation begins");
+    assert!(ask(&mut terminal, "hello again") < more);
 }

@@ -35,6 +35,11 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(home: &Home, args: &[&str]) -> Self {
+        Self::start_with(home, args, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(home: &Home, args: &[&str], env: &[(String, String)]) -> Self {
         let size = PtySize { rows: 40, cols: 100, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_qwenda"));
@@ -43,6 +48,9 @@ impl Terminal {
         command.env("QWENDA_HOME", home.path());
         command.env("TERM", "xterm");
         command.cwd(home.path());
+        for (name, value) in env {
+            command.env(name, value);
+        }
         let child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().unwrap();

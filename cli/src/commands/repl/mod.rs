@@ -12,14 +12,15 @@ use self::{
     editor::{Editor, Typed},
     slash::Slash,
 };
-use super::chat;
+use super::{chat, sessions};
 use crate::{
-    answer::{Answer, End},
+    answer::End,
     conversation::Conversation,
     exit::CliError,
     lang::{chat as words, messages},
     output::{Ui, harmless},
     screen::Show,
+    sessions::Sessions,
     settings::{ChatSettings, Settings},
     who::{self, Who},
 };
@@ -42,12 +43,14 @@ enum Next {
     Leave,
 }
 
-pub async fn run(ui: Ui, settings: &Settings, chat: ChatSettings) -> Result<(), CliError> {
+pub async fn run(ui: Ui, settings: &Settings, chat: ChatSettings, conversation: Conversation) -> Result<(), CliError> {
     let who = who::find(ui, settings, &chat).await?;
-    let conversation = Conversation::new(chat.system.clone());
     let mut repl = Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None };
     let mut editor = Editor::new(ui, settings)?;
     ui.notice(repl.who.introduce(ui.lang));
+    if repl.conversation.session().is_some() {
+        repl.show_session();
+    }
     loop {
         // The terminal is read where waiting for it holds up nothing: there is no other task then.
         let typed = tokio::task::block_in_place(|| editor.read())?;
@@ -78,7 +81,9 @@ impl Repl<'_> {
     /// kept; an answer that was stopped is, as far as it went.
     async fn answer(&mut self, text: String) -> Result<Next, CliError> {
         let question = Message::user(text);
-        let request = match self.conversation.request(self.ui, &self.chat, &self.who, &question) {
+        let caught_up = self.conversation.catch_up(self.ui);
+        let request = caught_up.and_then(|()| self.conversation.request(self.ui, &self.chat, &self.who, &question));
+        let request = match request {
             Ok(request) => request,
             Err(error) => {
                 self.ui.error(&error);
@@ -94,19 +99,32 @@ impl Repl<'_> {
             End::Stopped => self.ui.notice(messages::stopped(self.ui.lang)),
             End::Failed(error) => self.ui.error(&self.who.explain(self.ui.lang, error)),
         }
-        self.keep(question, answer);
+        if !answer.reasoning.is_empty() {
+            self.reasoned.clone_from(&answer.reasoning);
+        }
+        if let Err(error) = self.conversation.keep(self.ui, question, &answer, &self.who.model) {
+            self.ui.error(&error);
+        }
         Ok(Next::Prompt)
     }
 
-    fn keep(&mut self, question: Message, answer: Answer) {
-        let Answer { messages, reasoning, end, .. } = answer;
-        if messages.is_empty() && matches!(end, End::Failed(_)) {
-            return;
+    fn show_session(&self) {
+        let lang = self.ui.lang;
+        self.ui.notice(match self.conversation.session() {
+            Some(session) => words::session_is(lang, session.name().as_str(), self.conversation.turns()),
+            None => words::not_kept(lang),
+        });
+    }
+
+    /// Goes on with a session, or keeps the conversation in a new one.
+    fn join(&mut self, name: &str) -> Result<(), CliError> {
+        let name = sessions::name(self.ui.lang, name)?;
+        let sessions = Sessions::of(self.settings.home());
+        if sessions.has(&name) {
+            self.conversation.join(self.ui, sessions.get(name), None)
+        } else {
+            self.conversation.keep_in(self.ui, sessions.get(name))
         }
-        self.reasoned = reasoning;
-        // Stopped before it began is an answer too: the question is not put again.
-        let empty = messages.is_empty().then(|| Message::assistant(""));
-        self.conversation.keep(question, messages.into_iter().chain(empty));
     }
 
     async fn act(&mut self, command: Slash) -> Result<Next, CliError> {
@@ -114,10 +132,15 @@ impl Repl<'_> {
         match command {
             Slash::Help => ui.say(&messages::repl_help(ui.lang)),
             Slash::Leave => return Ok(Next::Leave),
-            Slash::Clear => {
-                self.conversation.clear();
-                ui.notice(messages::cleared(ui.lang));
-            }
+            Slash::Clear => match self.conversation.clear(ui) {
+                Ok(()) => ui.notice(messages::cleared(ui.lang)),
+                Err(error) => ui.error(&error),
+            },
+            Slash::Session(None) => self.show_session(),
+            Slash::Session(Some(name)) => match self.join(&name) {
+                Ok(()) => self.show_session(),
+                Err(error) => ui.error(&error),
+            },
             Slash::System(None) => ui.say(&match self.conversation.system() {
                 Some(system) => messages::system_is(ui.lang, system),
                 None => messages::no_system(ui.lang),

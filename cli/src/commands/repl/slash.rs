@@ -1,7 +1,8 @@
 //! The commands of a conversation: `/help` and its like.
 
 /// Every command a line can begin with, for completion; `/exit` is another word for `/quit`.
-pub const NAMES: [&str; 8] = ["/help", "/clear", "/model", "/reasoning", "/system", "/save", "/quit", "/exit"];
+pub const NAMES: [&str; 9] =
+    ["/session", "/help", "/clear", "/model", "/reasoning", "/system", "/save", "/quit", "/exit"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slash {
@@ -9,6 +10,7 @@ pub enum Slash {
     Clear,
     Model(Option<String>),
     System(Option<String>),
+    Session(Option<String>),
     /// Show the last, or say whether it is shown as it comes.
     Reasoning(Option<bool>),
     Save(Option<String>),
@@ -35,6 +37,7 @@ pub fn read(text: &str) -> Option<Slash> {
             Some("off") => Slash::Reasoning(Some(false)),
             Some(_) => Slash::Unknown(text.to_owned()),
         },
+        "session" => Slash::Session(rest),
         "save" => Slash::Save(rest),
         "quit" | "exit" | "q" | "bye" => Slash::Leave,
         _ => Slash::Unknown(name.to_owned()),
