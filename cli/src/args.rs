@@ -104,6 +104,8 @@ pub struct Chat {
     #[arg(long)]
     pub reasoning: bool,
     #[arg(long)]
+    pub plain: bool,
+    #[arg(long)]
     pub json: bool,
     #[arg(long)]
     pub no_stream: bool,

@@ -15,6 +15,7 @@ mod input;
 mod interrupt;
 mod lang;
 mod logs;
+mod markdown;
 mod model;
 mod output;
 mod progress;

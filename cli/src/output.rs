@@ -12,6 +12,7 @@ use std::{
 use crate::{
     exit::CliError,
     lang::{Lang, messages},
+    markdown::Paper,
 };
 
 /// How one run of the program speaks.
@@ -22,6 +23,10 @@ pub struct Ui {
     /// Whether stderr may be coloured: it is a terminal, `NO_COLOR` is not set and `TERM` is not `dumb`.
     pub color: bool,
     pub stdout_terminal: bool,
+    /// As `color`, of stdout.
+    pub paints: bool,
+    /// The terminal knows no escape sequences at all.
+    pub dumb: bool,
     pub stderr_terminal: bool,
 }
 
@@ -30,11 +35,14 @@ impl Ui {
         let stderr_terminal = io::stderr().is_terminal();
         let no_color = env("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = env("TERM").is_some_and(|term| term == "dumb");
+        let stdout_terminal = io::stdout().is_terminal();
         Self {
+            paints: stdout_terminal && !no_color && !dumb,
+            dumb,
             lang,
             quiet,
             color: stderr_terminal && !no_color && !dumb,
-            stdout_terminal: io::stdout().is_terminal(),
+            stdout_terminal,
             stderr_terminal,
         }
     }
@@ -49,6 +57,11 @@ impl Ui {
     pub fn answer(&self, text: &str) -> Result<(), CliError> {
         let text = if self.stdout_terminal { harmless(text) } else { Cow::Borrowed(text) };
         self.raw(text.as_bytes())
+    }
+
+    /// How answers are set on a terminal; `None` where their bytes go out as they are.
+    pub fn paper(&self) -> Option<Paper> {
+        (self.stdout_terminal && !self.dumb).then(|| Paper { color: self.paints, width: Box::new(width) })
     }
 
     /// Writes a whole answer, and the end of its last line where that is missing.
@@ -106,6 +119,13 @@ impl Ui {
     pub fn dim(&self, text: &str) -> String {
         if self.color { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Columns of the terminal, now: it may be made wider or narrower while an answer comes.
+fn width() -> usize {
+    let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let real = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+    set.or_else(real).filter(|width| *width > 0).unwrap_or(80)
 }
 
 /// The text with every control character but newline and tab replaced by its picture.

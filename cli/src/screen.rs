@@ -7,7 +7,8 @@ use qwenda::{Event, Retrying, tools::RunEvent};
 use crate::{
     exit::CliError,
     lang::{chat as words, messages},
-    output::Ui,
+    markdown::Markdown,
+    output::{Ui, harmless},
     progress::{self, Spinner},
 };
 
@@ -16,6 +17,8 @@ use crate::{
 pub struct Show {
     /// Text appears as it comes; otherwise not at all.
     pub text: bool,
+    /// As it was written, whatever the terminal can do.
+    pub plain: bool,
     /// Reasoning appears as it comes; otherwise one line says that there was some.
     pub reasoning: bool,
 }
@@ -28,6 +31,8 @@ pub struct Screen<'a> {
     /// About how many tokens a text has.
     count: &'a dyn Fn(&str) -> u64,
     thought: Option<Thought>,
+    /// Sets the text, where it is to be set.
+    markdown: Option<Markdown>,
     /// Text was written that did not end its line.
     open: bool,
 }
@@ -40,7 +45,8 @@ struct Thought {
 impl<'a> Screen<'a> {
     pub fn new(ui: Ui, show: Show, count: &'a dyn Fn(&str) -> u64) -> Self {
         let spinner = progress::spinner(ui, messages::reading_prompt(ui.lang));
-        Self { ui, show, spinner, count, thought: None, open: false }
+        let markdown = ui.paper().filter(|_| !show.plain).map(Markdown::new);
+        Self { ui, show, spinner, count, thought: None, markdown, open: false }
     }
 
     /// Shows what happens.
@@ -59,6 +65,9 @@ impl<'a> Screen<'a> {
     pub fn end(&mut self) -> Result<(), CliError> {
         self.fold();
         self.spinner.clear();
+        if let Some(markdown) = &mut self.markdown {
+            return self.ui.raw(markdown.finish().as_bytes());
+        }
         if std::mem::take(&mut self.open) { self.ui.raw(b"\n") } else { Ok(()) }
     }
 
@@ -67,6 +76,9 @@ impl<'a> Screen<'a> {
         self.spinner.clear();
         if !self.show.text {
             return Ok(());
+        }
+        if let Some(markdown) = &mut self.markdown {
+            return self.ui.raw(markdown.push(&harmless(text)).as_bytes());
         }
         self.open = !text.ends_with('\n');
         self.ui.answer(text)

@@ -60,6 +60,7 @@ struct ChatFile {
     context: Option<u32>,
     think: Option<bool>,
     reasoning: Option<bool>,
+    plain: Option<bool>,
 }
 
 /// The `[serve]` table: what is ours, and what the server knows itself.
@@ -122,6 +123,8 @@ pub struct ChatSettings {
     pub think: Option<bool>,
     /// Whether reasoning is shown as it comes.
     pub reasoning: bool,
+    /// Answers are shown as they are written.
+    pub plain: bool,
     pub system: Option<String>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
@@ -274,6 +277,7 @@ impl Settings {
             local,
             context_tokens_max,
             think: think.or(file.think),
+            plain: args.plain || file.plain.unwrap_or(false),
             reasoning: args.reasoning || file.reasoning.unwrap_or(false),
             system: args.system.clone().or_else(|| file.system.clone()),
             temperature,

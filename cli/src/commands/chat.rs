@@ -16,7 +16,8 @@ use crate::{
     exit::CliError,
     input, interrupt,
     lang::{Lang, chat as words, messages},
-    output::Ui,
+    markdown::Markdown,
+    output::{Ui, harmless},
     screen::{Screen, Show},
     sessions::Sessions,
     settings::{ChatSettings, Settings},
@@ -70,7 +71,7 @@ async fn once(
     let request = conversation.request(ui, chat, &who, &question)?;
 
     let streams = !args.json && !args.no_stream;
-    let show = Show { text: streams, reasoning: chat.reasoning };
+    let show = Show { text: streams, plain: chat.plain, reasoning: chat.reasoning };
     let sent = request.messages.len();
     let answer = answer(ui, &who, show, run_of(&who, request), sent).await?;
     // Before anything is said: who reads the end of an answer may rely on its being kept.
@@ -79,7 +80,7 @@ async fn once(
         End::Stopped => return Err(CliError::interrupted()),
         End::Failed(error) => return Err(who.explain(ui.lang, error)),
         End::Whole(..) if args.json => ui.answer_line(answer.record(&who, chat.seed))?,
-        End::Whole(..) if !streams => ui.answer_whole(&answer.text)?,
+        End::Whole(..) if !streams => show_whole(ui, chat, &answer.text)?,
         End::Whole(..) => {}
     }
     after(ui, chat, &who, &answer);
@@ -113,6 +114,18 @@ pub async fn answer(ui: Ui, who: &Who, show: Show, run: RunBuilder, sent: usize)
     let answer = answer::ask(run, sent, |event| screen.event(event), stop).await?;
     screen.end()?;
     Ok(answer)
+}
+
+/// A whole answer, as it would look had it been shown as it came.
+fn show_whole(ui: Ui, chat: &ChatSettings, text: &str) -> Result<(), CliError> {
+    match ui.paper().filter(|_| !chat.plain) {
+        Some(paper) => {
+            let mut markdown = Markdown::new(paper);
+            let shown = markdown.push(&harmless(text)) + &markdown.finish();
+            ui.raw(shown.as_bytes())
+        }
+        None => ui.answer_whole(text),
+    }
 }
 
 /// What is said on stderr under an answer.

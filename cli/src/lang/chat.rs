@@ -112,6 +112,7 @@ pub const HELP: &[Text] = &[
         "在标准输出打印一条 JSON：文本、结束原因、用量、耗时",
     ),
     t("chat.no_stream", "Print the answer when it is whole", "完成后一次性输出回答"),
+    t("chat.plain", "Show the answer as it is written, without Markdown's looks", "按原文显示回答，不排版 Markdown"),
     t("chat.session", "Keep the conversation under this name, and go on with it", "以此名称保存对话，并接着进行"),
     t("chat.go_on", "Go on with the session used last", "接着上一次使用的会话"),
     t(

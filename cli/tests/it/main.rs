@@ -18,6 +18,8 @@ mod chat;
 mod cli;
 mod keys;
 mod limits;
+#[cfg(unix)]
+mod markdown;
 mod prices;
 mod real;
 #[cfg(unix)]

@@ -25,10 +25,12 @@ pub const TAB: &str = "\t";
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     // Closing the master hangs the program up; it lives as long as the person sits there.
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
     screen: mpsc::Receiver<Vec<u8>>,
     raw: Vec<u8>,
+    /// All that the program wrote, to the byte.
+    wrote: Vec<u8>,
     /// What was shown and not yet looked at, without escape sequences.
     unseen: String,
 }
@@ -65,7 +67,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, _master: pty.master, keyboard, screen, raw: Vec::new(), unseen: String::new() }
+        Self { child, master: pty.master, keyboard, screen, raw: Vec::new(), wrote: Vec::new(), unseen: String::new() }
     }
 
     pub fn types(&mut self, keys: &str) {
@@ -115,6 +117,19 @@ impl Terminal {
         }
     }
 
+    /// Makes the window this wide.
+    pub fn resize(&mut self, cols: u16) {
+        self.master.resize(PtySize { rows: 40, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// As [`ends`](Self::ends); all that the program wrote, with its escape sequences.
+    pub fn wrote(mut self) -> String {
+        while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
+            self.show(&bytes);
+        }
+        String::from_utf8(std::mem::take(&mut self.wrote)).unwrap()
+    }
+
     /// Waits for the program to end, and returns its exit code and the rest of what it showed.
     pub fn ends(mut self) -> (u32, String) {
         while let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
@@ -125,6 +140,7 @@ impl Terminal {
 
     fn show(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
+        self.wrote.extend_from_slice(bytes);
         let whole = match str::from_utf8(&self.raw) {
             Ok(text) => text.len(),
             Err(error) => error.valid_up_to(),
