@@ -43,8 +43,8 @@ pub struct Conversation {
     id: String,
     store: Option<Arc<dyn History>>,
     notes: Notes,
-    /// Up to where the memory has what is left out, as far as this process knows.
-    remembered: Cut,
+    /// How many of the messages the memory has, as far as this process knows.
+    remembered: usize,
     failures: u32,
     before: Vec<Message>,
     /// What the service counts for a thousand tokens of our estimate.
@@ -65,7 +65,7 @@ impl ChatBuilder {
             id: uuid::Uuid::new_v4().to_string(),
             store: None,
             notes: Notes::default(),
-            remembered: Cut::default(),
+            remembered: 0,
             failures: 0,
             before: Vec::new(),
             ratio: 1000,

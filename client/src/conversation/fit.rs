@@ -158,26 +158,25 @@ fn sent(whole: Vec<Turn>, first: usize, cleared: usize) -> Vec<Message> {
     messages
 }
 
-/// What is not sent any more: turns before the cut, and the results of later ones that are left out. With the
-/// number of the turn that each is of.
-pub(crate) fn left<'a>(history: &'a [Message], cut: Cut) -> Vec<(usize, &'a Message)> {
-    let mut result = 0;
-    let mut left: Vec<(usize, &'a Message)> = Vec::new();
+/// The places in a history of what is not sent any more: turns before the cut, and the results of later ones that
+/// are left out.
+pub(crate) fn left(history: &[Message], cut: Cut) -> HashSet<usize> {
+    let mut left = HashSet::new();
+    let (mut result, mut begin) = (0, 0);
     for (number, turn) in turns(history).into_iter().enumerate() {
         if number >= cut.turns && result >= cut.results {
             break;
         }
-        if number < cut.turns {
-            left.extend(turn.iter().map(|message| (number, message)));
-        }
-        // As results are counted: without those that are never sent.
-        for message in answered(turn).iter().filter(|message| message.role == Role::Tool) {
-            result += 1;
-            if number >= cut.turns && result <= cut.results {
-                let original = turn.iter().find(|other| *other == message);
-                left.extend(original.map(|message| (number, message)));
+        // Results are counted as they are when they are left out: without those that are never sent.
+        let mut open = answered(turn).into_iter().filter(|message| message.role == Role::Tool).peekable();
+        for (place, message) in (begin..).zip(turn) {
+            let counts = open.next_if(|next| next == message).is_some();
+            result += usize::from(counts);
+            if number < cut.turns || counts && result <= cut.results {
+                left.insert(place);
             }
         }
+        begin += turn.len();
     }
     left
 }

@@ -100,24 +100,25 @@ impl Conversation {
         if cut == Cut::default() {
             return Ok(None);
         }
-        if cut != self.remembered {
-            let left = fit::left(history, cut);
-            let before = |message: &Message| {
-                let place = history.iter().position(|other| std::ptr::eq(other, message))?;
-                history[..place].iter().next_back().filter(|before| before.role == Role::Assistant)
-            };
-            let pieces =
-                left.into_iter().flat_map(|(turn, message)| memory::pieces::pieces(turn, message, before(message)));
-            memory.keep(&self.id, pieces.collect()).await?;
-            self.remembered = cut;
-        }
-        let question = history.iter().rfind(|message| message.role == Role::User);
-        let Some(question) = question.map(|message| message.plain_text()) else { return Ok(None) };
-        let found = memory.find(&self.id, &question).await?;
+        // The last turn is what is asked with; all before it is known to the memory as soon as anything is left out.
+        let turns = fit::turns(history);
+        let asked = turns.len().saturating_sub(1);
+        let numbers = turns.iter().enumerate().flat_map(|(number, turn)| std::iter::repeat_n(number, turn.len()));
+        let said: Vec<(usize, usize)> = numbers.enumerate().filter(|(_, turn)| *turn < asked).collect();
+        let new = said.iter().skip_while(|(place, _)| *place < self.remembered);
+        let pieces = new.flat_map(|(place, turn)| {
+            let before = place.checked_sub(1).map(|before| &history[before]);
+            memory::pieces::pieces(*turn, *place, &history[*place], before)
+        });
+        memory.keep(&self.id, pieces.collect()).await?;
+        self.remembered = said.len();
+        let Some(question) = history.iter().rfind(|message| message.role == Role::User) else { return Ok(None) };
+        let found = memory.find(&self.id, &question.plain_text()).await?;
         let most = self
             .most(request)
             .map_or(RECALLED_TOKENS, |most| most.saturating_mul(1000) / self.ratio * memory.share_percent() / 100);
-        Ok(memory::recalled(found, cut.turns, &estimate::message, most))
+        let gone = fit::left(history, cut);
+        Ok(memory::recalled(found, &gone, asked, &estimate::message, most))
     }
 
     fn prepared(

@@ -38,6 +38,7 @@ impl Flat {
         (self.dimensions > 0).then_some(self.dimensions)
     }
 
+    #[cfg(any(test, feature = "memory"))]
     pub(crate) fn bytes(&self) -> usize {
         self.numbers.len() * size_of::<f32>()
     }

@@ -5,7 +5,7 @@ use qwenda_types::chat::{Message, Role};
 use crate::estimate;
 
 /// Tokens of a piece, about.
-const PIECE_TOKENS_MAX: u64 = 160;
+const PIECE_TOKENS_MAX: u64 = 96;
 /// Pieces of one message; what is longer is a file, and belongs into a knowledge base.
 const PIECES_MAX: usize = 256;
 /// An answer of the person that is as short says little without its question.
@@ -16,22 +16,25 @@ const QUESTION_CHARS_MAX: usize = 160;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) turn: usize,
+    /// Of the message in the history.
+    pub(crate) place: usize,
     pub(crate) role: Role,
     pub(crate) text: String,
 }
 
-/// The pieces of a message. `before` is what the model had said before it.
-pub(crate) fn pieces(turn: usize, message: &Message, before: Option<&Message>) -> Vec<Piece> {
+/// The pieces of a message. `before` is the message before it.
+pub(crate) fn pieces(turn: usize, place: usize, message: &Message, before: Option<&Message>) -> Vec<Piece> {
     let text = message.plain_text();
     let mut texts = split(&text);
     texts.truncate(PIECES_MAX);
     if let (Role::User, [only]) = (message.role, texts.as_mut_slice())
         && estimate::tokens(only) <= SHORT_TOKENS
-        && let Some(question) = before.and_then(|before| question(&before.plain_text()))
+        && let Some(question) =
+            before.filter(|before| before.role == Role::Assistant).and_then(|one| question(&one.plain_text()))
     {
         *only = format!("{question} {only}");
     }
-    texts.into_iter().map(|text| Piece { turn, role: message.role, text }).collect()
+    texts.into_iter().map(|text| Piece { turn, place, role: message.role, text }).collect()
 }
 
 /// The question that a text ends with.
@@ -107,7 +110,7 @@ mod tests {
     fn a_short_answer_is_kept_with_its_question() {
         let asked = Message::assistant("I can help. What is your order number?");
         let texts = |message: &Message, before: Option<&Message>| -> Vec<String> {
-            pieces(3, message, before).into_iter().map(|piece| piece.text).collect()
+            pieces(3, 7, message, before).into_iter().map(|piece| piece.text).collect()
         };
         assert_eq!(texts(&Message::user("8123"), Some(&asked)), ["What is your order number? 8123"]);
         assert_eq!(texts(&Message::user("8123"), Some(&Message::assistant("Hello."))), ["8123"]);

@@ -8,6 +8,8 @@ mod extract;
 mod extras;
 mod faults;
 mod plain;
+#[cfg(feature = "tools")]
+mod planted;
 mod retries;
 mod secrets;
 mod streams;
