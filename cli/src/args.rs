@@ -2,6 +2,7 @@
 //! put in before parsing; what a missing flag means is in `settings.rs`.
 
 mod admin;
+mod projects;
 mod sessions;
 
 use std::{
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     admin::{Admin, AdminKeys, Rotate},
+    projects::Projects,
     sessions::{ExportFormat, Sessions},
 };
 use crate::lang::Lang;
@@ -62,6 +64,10 @@ pub enum Command {
     Accounts {
         #[command(subcommand)]
         command: Accounts,
+    },
+    Projects {
+        #[command(subcommand)]
+        command: Projects,
     },
     Topup(Topup),
     Grant(Grant),
@@ -269,6 +275,8 @@ pub struct CreateKey {
     pub name: Option<String>,
     #[arg(long, value_name = "WHICH")]
     pub account: Option<String>,
+    #[arg(long, value_name = "WHICH")]
+    pub project: Option<String>,
     #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
     pub models: Vec<String>,
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
@@ -293,8 +301,22 @@ pub struct CreateKey {
 
 #[derive(Debug, Args)]
 pub struct Limits {
-    #[arg(value_name = "ID|NAME|LAST4")]
-    pub which: String,
+    #[arg(
+        value_name = "ID|NAME|LAST4",
+        required_unless_present_any = ["account", "project"],
+        conflicts_with_all = ["account", "project"]
+    )]
+    pub which: Option<String>,
+    #[arg(long, value_name = "WHICH")]
+    pub account: Option<String>,
+    #[arg(long, value_name = "WHICH")]
+    pub project: Option<String>,
+    #[arg(long, value_name = "MODEL")]
+    pub of_model: Option<String>,
+    #[arg(long, value_name = "minute|second|strict", hide_possible_values = true)]
+    pub pace: Option<Pace>,
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    pub burst_guard: Option<bool>,
     #[arg(long, value_name = "N|none", allow_negative_numbers = true)]
     pub rpm: Option<String>,
     #[arg(long, value_name = "N|none", allow_negative_numbers = true)]
@@ -315,6 +337,25 @@ pub struct Limits {
     pub expires: Option<String>,
     #[command(flatten)]
     pub place: Place,
+}
+
+/// How much of a minute's worth may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pace {
+    Minute,
+    Second,
+    Strict,
+}
+
+impl Pace {
+    /// As terms have it; nothing for what is usual.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Minute => None,
+            Self::Second => Some("second"),
+            Self::Strict => Some("strict"),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -348,6 +389,8 @@ pub enum Accounts {
         quota_stops: Option<bool>,
         #[arg(long, value_name = "true|false", hide_possible_values = true)]
         suspended: Option<bool>,
+        #[arg(long, value_name = "DAYS", allow_negative_numbers = true)]
+        keep_content: Option<i64>,
         #[command(flatten)]
         place: Place,
     },
@@ -396,6 +439,8 @@ pub struct Label {
 pub struct Usage {
     #[arg(long, value_name = "WHICH")]
     pub account: Option<String>,
+    #[arg(long, value_name = "WHICH", conflicts_with = "key")]
+    pub project: Option<String>,
     #[arg(long, value_name = "ID|NAME")]
     pub key: Option<String>,
     #[arg(long, value_name = "minute|hour|day", hide_possible_values = true)]

@@ -1,15 +1,18 @@
-//! What a key is given: rules, limits and budgets, as they are written and stored.
+//! What a key, a project or an account is given: rules, limits and budgets, as they are written and stored.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::time::date;
 use crate::{
-    limit::{Limits, Rate},
+    limit::{BurstGuard, Limits, Rate, Shape},
     money::Nanos,
-    policy::{KeyRules, Role, narrow},
+    policy::{KeyRules, ModelPattern, Role, narrow},
 };
 
-/// The terms of one key. What is absent is not limited.
+/// The terms of one key, one project or one account. What is absent is not limited. A request is held to those of
+/// its key and of all that are above it.
 ///
 /// # Example
 /// ```
@@ -39,9 +42,18 @@ pub struct Terms {
     /// Tokens per minute, of prompts and answers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
-    /// Requests at one time.
+    /// Requests at one time, at one process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// How much of a minute's worth may come at once: `minute`, `second` or `strict`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace: Option<String>,
+    /// Whether requests that grow too fast are refused below their limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub burst_guard: Option<bool>,
+    /// Limits of single models, by name or by the beginning of one with a `*` behind. Each model counts by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_limits: Option<BTreeMap<String, ModelLimits>>,
     /// What it may spend in a day (UTC), in the account's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_day: Option<Nanos>,
@@ -51,6 +63,21 @@ pub struct Terms {
     /// The same ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_total: Option<Nanos>,
+}
+
+/// The limits of one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelLimits {
+    /// Requests per minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens per minute, of prompts and answers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at one time, at one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
 }
 
 /// A term that means nothing.
@@ -69,8 +96,12 @@ impl Terms {
     /// Its rules.
     ///
     /// # Errors
-    /// [`BadTerm`] for a pattern, a network or a role that is none, and for a negative budget.
+    /// [`BadTerm`] for a pattern, a network, a role or a pace that is none, and for a negative budget.
     pub fn rules(&self) -> Result<KeyRules, BadTerm> {
+        self.shape()?;
+        for pattern in self.model_limits.iter().flatten().map(|(pattern, _)| pattern) {
+            pattern.parse::<ModelPattern>().map_err(|error| bad("model_limits", pattern, error))?;
+        }
         for (field, budget) in self.money() {
             if let Some(budget) = budget.filter(|budget| budget.is_negative()) {
                 return Err(BadTerm { field, value: budget.to_string(), why: "it is below zero".to_owned() });
@@ -108,13 +139,50 @@ impl Terms {
         })
     }
 
-    /// Its limits.
+    /// Its limits, of all models together. A pace that is none counts as `minute`.
     pub fn limits(&self) -> Limits {
+        let Self { requests_per_minute, tokens_per_minute, concurrency, .. } = *self;
+        self.limits_of(ModelLimits { requests_per_minute, tokens_per_minute, concurrency })
+    }
+
+    /// The limits of one model, where it has any: those of its name, or of the longest beginning of it.
+    ///
+    /// # Example
+    /// ```
+    /// let terms: qwenda_ledger::terms::Terms = serde_json::from_str(
+    ///     r#"{"model_limits":{"*":{"requests_per_minute":60},"qwen-max":{"requests_per_minute":1200}}}"#,
+    /// )?;
+    /// let per_minute = |model| terms.limits_of_model(model).requests.map(|rate| rate.per_minute);
+    /// assert_eq!((per_minute("qwen-max"), per_minute("qwen-plus")), (Some(1200), Some(60)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limits_of_model(&self, model: &str) -> Limits {
+        let all = self.model_limits.iter().flatten();
+        let fitting = all.filter(|(pattern, _)| pattern.parse::<ModelPattern>().is_ok_and(|fits| fits.matches(model)));
+        // A name is longer than any beginning of it that fits, as that counts its `*`, but for the name with a `*`.
+        let nearest = fitting.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
+        nearest.map_or(Limits::default(), |(_, limits)| self.limits_of(*limits))
+    }
+
+    fn limits_of(&self, limits: ModelLimits) -> Limits {
+        let shape = self.shape().unwrap_or_default();
+        let rate = |per_minute| Rate { per_minute, shape };
+        let requests = limits.requests_per_minute.map(rate);
+        let guard = requests.filter(|_| self.burst_guard == Some(true));
         Limits {
-            requests: self.requests_per_minute.map(Rate::minute),
-            tokens: self.tokens_per_minute.map(Rate::minute),
-            burst: None,
-            concurrency: self.concurrency,
+            requests,
+            tokens: limits.tokens_per_minute.map(rate),
+            burst: guard.map(BurstGuard::of),
+            concurrency: limits.concurrency,
+        }
+    }
+
+    fn shape(&self) -> Result<Shape, BadTerm> {
+        match self.pace.as_deref() {
+            None | Some("minute") => Ok(Shape::Minute),
+            Some("second") => Ok(Shape::Second),
+            Some("strict") => Ok(Shape::Strict),
+            Some(other) => Err(bad("pace", other, "it is not minute, second or strict")),
         }
     }
 
@@ -155,11 +223,32 @@ mod tests {
             (r#"{"models":["a*b"]}"#, "models"),
             (r#"{"role":"king"}"#, "role"),
             (r#"{"budget_total":"-1"}"#, "budget_total"),
+            (r#"{"pace":"hour"}"#, "pace"),
+            (r#"{"model_limits":{"a*b":{}}}"#, "model_limits"),
         ] {
             let terms: Terms = serde_json::from_str(text).expect("its shape is right");
             assert_eq!(terms.rules().expect_err(text).field, field);
         }
         assert!(serde_json::from_str::<Terms>(r#"{"budgetday":"1"}"#).is_err());
+    }
+
+    #[test]
+    fn the_nearest_name_gives_a_model_its_limits_at_the_pace_of_all() {
+        let terms: Terms = serde_json::from_str(
+            r#"{"pace":"second","burst_guard":true,"requests_per_minute":6000,"model_limits":{
+                "*":{"concurrency":1},"qwen*":{"concurrency":2},"qwen-plus*":{"concurrency":3},
+                "qwen-plus":{"concurrency":4,"tokens_per_minute":600}}}"#,
+        )
+        .expect("terms");
+        for (model, concurrency) in [("x", 1), ("qwen-max", 2), ("qwen-plus-latest", 3), ("qwen-plus", 4)] {
+            assert_eq!(terms.limits_of_model(model).concurrency, Some(concurrency), "{model}");
+        }
+        let (all, of_plus) = (terms.limits(), terms.limits_of_model("qwen-plus"));
+        assert_eq!((all.requests, of_plus.tokens), (Some(Rate::smooth(6000)), Some(Rate::smooth(600))));
+        assert_eq!(all.burst, Some(BurstGuard::of(Rate::smooth(6000))));
+        // Growth is of requests.
+        assert_eq!(of_plus.burst, None);
+        assert_eq!(Terms::default().limits_of_model("qwen-plus"), Limits::default());
     }
 
     #[test]

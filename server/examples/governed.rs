@@ -184,7 +184,7 @@ async fn serve() -> Outcome<()> {
         r#"{"models":["qwen-*"],"requests_per_minute":100000000,"tokens_per_minute":100000000000,"concurrency":1000,
             "budget_day":"500000"}"#,
     )?;
-    let new = NewKey { name: "governed".to_owned(), account: Some("bench".to_owned()), terms };
+    let new = NewKey { name: "governed".to_owned(), account: Some("bench".to_owned()), project: None, terms };
     let (governed, _) = keys::create_with(dir.path(), new).await?;
     let mut config = ServeConfig::new("127.0.0.1:0".parse()?, dir.path());
     let keyed = Server::bind(config.clone(), Arc::new(AtOnce::new())).await?;

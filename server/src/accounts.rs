@@ -4,6 +4,7 @@ use qwenda_ledger::{
     account::settle,
     money::{Currency, Nanos},
     policy::ModelPattern,
+    terms::Terms,
 };
 use qwenda_store::{
     Store,
@@ -20,7 +21,7 @@ pub use qwenda_store::{
 use crate::{
     Clock, Place,
     books::{self, Prices},
-    keys::{self, KeysError, NAME_CHARS_MAX},
+    keys::{self, KeysError, NAME_CHARS_MAX, Spent, not_below_spent, spent_of},
 };
 
 /// Requests that are read at once.
@@ -49,16 +50,25 @@ pub enum AccountsError {
     OtherDeposit { id: String, before: String },
     #[error("somebody else changed the account meanwhile; look at it and try again")]
     Changed,
+    #[error("`{field}` is of keys only; an account or a project has none")]
+    OfKeys { field: &'static str },
     #[error("`{value}` is none of minute, hour, day")]
     Grain { value: String },
 }
 
+/// For how many days what is asked and answered may be kept.
+pub const CONTENT_DAYS_MAX: i64 = 3_650;
+
 /// Changes to an account. `None` leaves it as it is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
     pub credit: Option<Nanos>,
     pub quota_stops: Option<bool>,
     pub suspended: Option<bool>,
+    /// What all its keys together are held to.
+    pub terms: Option<Terms>,
+    /// For how many days what its keys ask and get is kept; 0: it is not.
+    pub content_days: Option<i64>,
 }
 
 /// Tokens that an account gets.
@@ -116,6 +126,8 @@ impl Accounts {
             suspended_at: None,
             version: 1,
             created_at: self.now(),
+            terms: Terms::default(),
+            content_days: 0,
         };
         match self.store.account_create(&account).await? {
             true => Ok(account),
@@ -143,6 +155,11 @@ impl Accounts {
         found.ok_or_else(|| AccountsError::NoSuchAccount { wanted: wanted.to_owned() })
     }
 
+    /// What an account has spent of each of its budgets.
+    pub async fn spent(&self, account: &AccountRow) -> Result<Vec<Spent>, AccountsError> {
+        Ok(spent_of(&self.store, &account.id, &account.terms, self.now()).await?)
+    }
+
     /// What an account has.
     pub async fn buckets(&self, account: &AccountRow) -> Result<Vec<BucketRow>, AccountsError> {
         Ok(self.store.buckets(&account.id).await?)
@@ -160,10 +177,25 @@ impl Accounts {
             Some(false) => None,
             None => account.suspended_at,
         };
-        match self.store.account_update(&account).await? {
-            true => Ok(AccountRow { version: account.version + 1, ..account }),
-            false => Err(AccountsError::Changed),
+        if let Some(terms) = changes.terms {
+            shared_terms(&terms)?;
+            not_below_spent(&self.store, &account.id, (&account.terms, &terms), self.now()).await?;
+            account.terms = terms;
         }
+        if let Some(days) = changes.content_days {
+            if !(0..=CONTENT_DAYS_MAX).contains(&days) {
+                let why = format!("it is not in [0, {CONTENT_DAYS_MAX}] days");
+                return Err(AccountsError::Amount { value: days.to_string(), why });
+            }
+            account.content_days = days;
+        }
+        if !self.store.account_update(&account).await? {
+            return Err(AccountsError::Changed);
+        }
+        if account.content_days == 0 {
+            self.store.contents_remove(&account.id).await?;
+        }
+        Ok(AccountRow { version: account.version + 1, ..account })
     }
 
     /// Pays money in, or, where it is negative, back. With the `id` of an earlier call nothing is done again:
@@ -299,6 +331,16 @@ fn wrong(request: &PaidRequest, prices: &Prices) -> Option<WrongCharge> {
         Ok(settled) if settled.charge.total == request.charge => None,
         Ok(settled) => Some(WrongCharge::Amount { id, stated: request.charge, computed: settled.charge.total }),
         Err(why) => Some(WrongCharge::Usage { id, why: why.to_string() }),
+    }
+}
+
+/// The terms of an account or a project must be some that all keys together can have.
+pub(crate) fn shared_terms(terms: &Terms) -> Result<(), AccountsError> {
+    terms.rules().map_err(KeysError::from)?;
+    let of_keys = [("role", terms.role.is_some()), ("expires_at", terms.expires_at.is_some())];
+    match of_keys.into_iter().find(|(_, is)| *is) {
+        Some((field, _)) => Err(AccountsError::OfKeys { field }),
+        None => Ok(()),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Wires everything in one function, and runs it until it is told to stop.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use qwenda_backend::Backend;
 use qwenda_types::error::{ApiError, Code};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::MissedTickBehavior,
 };
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 
 // How often what has expired is looked for.
 const TICK: Duration = Duration::from_secs(5);
+// How often what is borrowed of shared limits is looked at.
+const LIMITS_TICK: Duration = Duration::from_millis(100);
 
 /// What all requests share.
 pub(crate) struct App {
@@ -130,31 +133,18 @@ impl Server {
         let Self { app, listener, addr } = self;
         let router = http::routes(app.clone());
         let seats = Seats::new(app.config.connections_max);
-        let mut shutdown = pin!(shutdown);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tracing::info!(%addr, "listening");
-        loop {
-            let accepted = async {
+        let take_calls = async {
+            loop {
                 let socket = accept(&listener).await;
-                (socket, seats.take().await)
-            };
-            tokio::select! {
-                () = &mut shutdown => break,
-                _ = tick.tick() => {
-                    app.replays.tick(app.clock.now_ms());
-                    if let Some(books) = app.books.clone() {
-                        app.tasks.spawn(async move {
-                            if let Err(error) = books.tick().await {
-                                tracing::warn!(%error, "cannot look after holds");
-                            }
-                        });
-                    }
-                }
-                (socket, seat) = accepted => {
-                    app.tasks.spawn(converse(app.clone(), socket, router.clone(), seat));
-                }
+                let seat = seats.take().await;
+                app.tasks.spawn(converse(app.clone(), socket, router.clone(), seat));
             }
+        };
+        tracing::info!(%addr, "listening");
+        tokio::select! {
+            () = shutdown => {}
+            () = take_calls => {}
+            () = look_after(&app) => {}
         }
         drop(listener);
         tracing::info!(drain_timeout_ms = app.config.drain_timeout.as_millis() as u64, "draining");
@@ -166,6 +156,35 @@ impl Server {
             tracing::warn!(cut, "stopped before all answers had ended");
         } else {
             tracing::info!("stopped");
+        }
+    }
+}
+
+/// What is done now and then, for as long as calls are taken.
+async fn look_after(app: &Arc<App>) {
+    let every = |period| {
+        let mut interval = tokio::time::interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval
+    };
+    let (mut tick, mut limits_tick) = (every(TICK), every(LIMITS_TICK));
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                app.replays.tick(app.clock.now_ms());
+                if let Some(books) = app.books.clone() {
+                    app.tasks.spawn(async move {
+                        if let Err(error) = books.tick().await {
+                            tracing::warn!(%error, "cannot look after holds");
+                        }
+                    });
+                }
+            }
+            _ = limits_tick.tick() => {
+                if let Some(books) = &app.books {
+                    books.limits.tick();
+                }
+            }
         }
     }
 }

@@ -4,27 +4,31 @@
 //! [`Charged`] that it then has. A key without an account is only held to its rules and limits.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use futures_util::future::BoxFuture;
 use qwenda_ledger::{
     account::{Kind, Most, Part, Uncovered, settle},
-    limit::{Denied, Group, Kind as LimitKind, Level, Refused as Refusal, Scope, State, Taken, Wait},
+    limit::{Limits, Scope, Taken},
     money::{Currency, Nanos},
     price::{Bounds, Mode, PriceBook, PriceEntry, PriceList, Terms as PriceTerms, Usage},
     terms::Terms,
 };
 use qwenda_store::{
     Error as StoreError, Store,
+    contents::Content,
     ledger::{Budget, HoldAsk, Post, Refused, RequestLine},
 };
 use qwenda_types::error::{ApiError, Code};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
     Clock,
+    content::Kept,
+    limits::{Held, Limiter},
     service::admit::{Ask, Caller},
     tasks::Tasks,
 };
@@ -35,6 +39,7 @@ const HOLD_SECONDS: i64 = 60;
 const RETRY_MS: u64 = 5_000;
 /// Beyond so many holds that could not be let go of, more are left to end with this process.
 const UNWRITTEN_MAX: usize = 10_000;
+const DAY_SECONDS: i64 = 86_400;
 /// Tokens of output that a hold covers at first, and by which it grows.
 const OUTPUT_STEP: u64 = 1024;
 
@@ -44,7 +49,7 @@ pub(crate) struct Books {
     /// Whose holds these are.
     instance: String,
     prices: RwLock<Arc<Prices>>,
-    limits: Mutex<HashMap<String, State>>,
+    pub(crate) limits: Arc<Limiter>,
     /// What could not be written when its request ended.
     unwritten: Mutex<VecDeque<End>>,
     clock: Clock,
@@ -91,12 +96,13 @@ pub(crate) struct Estimate {
 }
 
 /// What a request came to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Came {
     pub(crate) usage: Usage,
     pub(crate) status: &'static str,
     pub(crate) first_token_ms: Option<i64>,
     pub(crate) took_ms: i64,
+    pub(crate) content: Option<Kept>,
 }
 
 /// A request that was admitted. It is settled once; dropped unsettled, it is let go.
@@ -109,6 +115,8 @@ pub(crate) struct Charged {
     model: String,
     at: i64,
     hold: Option<OpenHold>,
+    /// The limits it is held to, and what it took of them.
+    held: Vec<Held>,
     taken: Option<Taken>,
     /// What the caller's most allows, of all choices together.
     pub(crate) output_tokens_max: Option<u64>,
@@ -128,10 +136,10 @@ impl Books {
     pub(crate) async fn open(store: Store, clock: Clock, tasks: Tasks) -> Result<Self, StoreError> {
         let prices = load(&store).await?;
         Ok(Self {
+            limits: Arc::new(Limiter::new(&store, clock.clone(), tasks.clone())),
             store,
             instance: uuid::Uuid::new_v4().to_string(),
             prices: RwLock::new(Arc::new(prices)),
-            limits: Mutex::default(),
             unwritten: Mutex::default(),
             clock,
             tasks,
@@ -147,6 +155,8 @@ impl Books {
             self.store.keep(&self.instance, now + HOLD_SECONDS).await?;
             self.store.expire(now).await?;
         }
+        self.limits.forget().await?;
+        self.store.contents_expire(now).await?;
         let prices = load(&self.store).await?;
         *self.prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
         Ok(())
@@ -189,10 +199,6 @@ impl Books {
         i64::try_from(self.clock.now_seconds()).unwrap_or(i64::MAX)
     }
 
-    fn now_ns(&self) -> u64 {
-        self.clock.now_ms().saturating_mul(1_000_000)
-    }
-
     fn price(&self, currency: Currency, account: &str, names: [&str; 2], now: i64) -> Option<PriceEntry> {
         let prices = Arc::clone(&self.prices.read().unwrap_or_else(PoisonError::into_inner));
         let book = prices.of(currency);
@@ -209,7 +215,14 @@ impl Books {
     ) -> Result<Charged, ApiError> {
         let (now, caller) = (self.now(), &ask.caller);
         let first_output = estimate.output_tokens_max.min(OUTPUT_STEP);
-        let taken = self.take_limits(ask, estimate.input_tokens.saturating_add(first_output))?;
+        let held = limits_of(caller, names[0]);
+        let taken = match held.is_empty() {
+            true => None,
+            false => {
+                let tokens = estimate.input_tokens.saturating_add(first_output);
+                Some(self.limits.take(&held, tokens, |figures| ask.figures.tell(figures)).await?)
+            }
+        };
         let mut charged = Charged {
             books: Arc::clone(self),
             caller: caller.clone(),
@@ -218,6 +231,7 @@ impl Books {
             model: names[0].to_owned(),
             at: now,
             hold: None,
+            held,
             taken,
             output_tokens_max: None,
         };
@@ -242,7 +256,6 @@ impl Books {
         };
         let money_allowed = !account.quota_stops;
         let key_id = caller.key_id.clone().unwrap_or_default();
-        let budgets = caller.terms.budgets(now).into_iter();
         let wanted = HoldAsk {
             id: charged.id.clone(),
             account_id: account.id.clone(),
@@ -250,7 +263,7 @@ impl Books {
             model: charged.model.clone(),
             price_id: price.as_ref().map(|entry| entry.id.clone()).unwrap_or_default(),
             most: Most { tokens, money, money_allowed: money_allowed || price.is_none() },
-            budgets: budgets.map(|(period, nanos_max)| Budget { period, nanos_max }).collect(),
+            budgets: budgets_of(caller, now),
             instance: self.instance.clone(),
             now,
             expires_at: now + HOLD_SECONDS,
@@ -273,32 +286,15 @@ impl Books {
         charged.hold = None;
         Err(refused)
     }
-
-    fn take_limits(&self, ask: &Ask, tokens: u64) -> Result<Option<Taken>, ApiError> {
-        let limits = ask.caller.terms.limits();
-        let Some(key_id) = &ask.caller.key_id else { return Ok(None) };
-        if limits == Default::default() {
-            return Ok(None);
-        }
-        let mut states = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(key_id.clone()).or_default();
-        let mut group = Group::new([Level { scope: Scope::Key, limits, state }]);
-        let now_ns = self.now_ns();
-        let taken = group.take(tokens, now_ns);
-        ask.figures.tell(group.figures(now_ns));
-        taken.map(Some).map_err(limited)
-    }
-
-    fn settle_limits(&self, caller: &Caller, taken: Taken, used: u64) {
-        let Some(key_id) = &caller.key_id else { return };
-        let mut states = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = states.entry(key_id.clone()).or_default();
-        let limits = caller.terms.limits();
-        Group::new([Level { scope: Scope::Key, limits, state }]).settle(taken, used, self.now_ns());
-    }
 }
 
 impl Charged {
+    /// Begins to keep what is asked, where the account wishes it.
+    pub(crate) fn keep(&self, request: &impl Serialize) -> Option<Kept> {
+        let account = self.caller.account.as_ref().filter(|account| account.content_days > 0)?;
+        (!account.suspended).then(|| Kept::asked(request))
+    }
+
     /// Whether the hold pays for so much output, of all choices together.
     pub(crate) fn covers(&self, output_tokens: u64) -> bool {
         self.hold.as_ref().is_none_or(|hold| {
@@ -327,7 +323,7 @@ impl Charged {
     async fn settle(mut self, came: Came) -> Result<(), ApiError> {
         let used = came.usage.input_tokens.saturating_add(came.usage.output_tokens);
         if let Some(taken) = self.taken.take() {
-            self.books.settle_limits(&self.caller, taken, used);
+            self.books.limits.settle(&self.held, taken, used);
         }
         let Some(hold) = self.hold.take() else { return Ok(()) };
         let (Some(account), key_id) = (&self.caller.account, self.caller.key_id.clone().unwrap_or_default()) else {
@@ -351,7 +347,16 @@ impl Charged {
             first_token_ms: came.first_token_ms,
             took_ms: came.took_ms,
         };
-        let post = Post { line, settlement, now: self.books.now() };
+        let now = self.books.now();
+        let content = came.content.map(|kept| {
+            let (request, answer) = kept.written();
+            Content {
+                request,
+                answer,
+                expires_at: now.saturating_add(account.content_days.saturating_mul(DAY_SECONDS)),
+            }
+        });
+        let post = Post { line, settlement, content, now };
         self.books.end(End::Post(Box::new(post))).await.map_err(internal)
     }
 
@@ -376,7 +381,7 @@ impl Charged {
 impl Drop for Charged {
     fn drop(&mut self) {
         if let Some(taken) = self.taken.take() {
-            self.books.settle_limits(&self.caller, taken, 0);
+            self.books.limits.settle(&self.held, taken, 0);
         }
         if self.hold.take().is_some() {
             let (books, id) = (Arc::clone(&self.books), std::mem::take(&mut self.id));
@@ -481,31 +486,48 @@ fn refusal(refused: Refused) -> ApiError {
              the account can spend {spendable}."
         )),
         Refused::Account => ApiError::of(Code::Arrearage).log("the account is suspended"),
-        Refused::Budget { period, wanted, left } => ApiError::of(Code::AllocationQuota)
-            .say(format!("The key's budget ({period}) has {left} left; this request may cost up to {wanted}.")),
+        Refused::Budget { owner, period, wanted, left } => {
+            let whose = match &*owner {
+                owner if owner.starts_with("acc_") => "account",
+                owner if owner.starts_with("prj_") => "project",
+                _ => "key",
+            };
+            ApiError::of(Code::AllocationQuota)
+                .say(format!("The {whose}'s budget ({period}) has {left} left; this request may cost up to {wanted}."))
+        }
         Refused::NotOpen => ApiError::of(Code::Internal).log("the hold is not open"),
     }
 }
 
-fn limited(denied: Denied) -> ApiError {
-    match denied {
-        // Nobody should come again with what never fits.
-        Denied::Refused(Refusal { scope, kind: LimitKind::Tokens, limit, asked, wait: Wait::Never }) => ApiError::of(
-            Code::InvalidParameter,
-        )
-        .say(format!(
-            "This request may use {asked} tokens, and the {scope}'s limit of tokens per minute is {limit}: it never \
-                 fits. Shorten its messages or lower max_tokens."
-        )),
-        Denied::Refused(refused) => {
-            let error = ApiError::of(refused.kind.code()).say(format!("Requests rate limit exceeded: {refused}."));
-            match refused.wait.retry_after_ms() {
-                Some(ms) => error.retry_after_ms(ms),
-                None => error,
-            }
+/// The limits that a request of this caller for a model is held to. There are none of who needs no key.
+fn limits_of(caller: &Caller, model: &str) -> Vec<Held> {
+    let Some(key_id) = &caller.key_id else { return Vec::new() };
+    let mut held = Vec::new();
+    let mut add = |scope, id: &dyn Fn() -> String, limits| {
+        if limits != Limits::default() {
+            held.push(Held { scope, id: id(), limits });
         }
-        Denied::Borrow { .. } => ApiError::of(Code::Internal).log("nothing is leased here"),
+    };
+    add(Scope::Key, &|| key_id.clone(), caller.terms.limits());
+    if let Some(project) = &caller.project {
+        add(Scope::Project, &|| project.id.clone(), project.terms.limits());
     }
+    if let Some(account) = &caller.account {
+        add(Scope::Account, &|| account.id.clone(), account.terms.limits());
+        add(Scope::Model, &|| format!("{}/{model}", account.id), account.terms.limits_of_model(model));
+    }
+    held
+}
+
+/// The budgets that a request of this caller counts in.
+fn budgets_of(caller: &Caller, now: i64) -> Vec<Budget> {
+    let key = caller.key_id.iter().map(|id| (id, &*caller.terms));
+    let project = caller.project.iter().map(|project| (&project.id, &project.terms));
+    let account = caller.account.iter().map(|account| (&account.id, &account.terms));
+    let all = key.chain(project).chain(account).flat_map(|(owner, terms)| {
+        terms.budgets(now).into_iter().map(|(period, nanos_max)| Budget { owner: owner.clone(), period, nanos_max })
+    });
+    all.collect()
 }
 
 /// The terms of a caller without a key.

@@ -8,12 +8,13 @@ use qwenda_ledger::key::{KEY_RANDOM_BYTES, Key, Secret};
 pub use qwenda_ledger::{
     account::Kind,
     money::{Currency, MoneyError, Nanos},
-    terms::{BadTerm, Terms, date},
+    terms::{BadTerm, ModelLimits, Terms, date},
 };
 use qwenda_store::{
     Store,
     accounts::AccountRow,
-    keys::{KeyAccount, KeyRow},
+    keys::{KeyAccount, KeyProject, KeyRow},
+    projects::ProjectRow,
 };
 
 pub(crate) use self::folder::{open, random};
@@ -46,10 +47,18 @@ pub enum KeysError {
     Terms(#[from] BadTerm),
     #[error("no account has the name or id `{wanted}`; make it with `qwenda accounts create`")]
     NoSuchAccount { wanted: String },
+    #[error("no project has the name or id `{wanted}`; make it with `qwenda projects create`")]
+    NoSuchProject { wanted: String },
+    #[error("{count} projects are named `{wanted}`; use one of their ids: {ids}", ids = ids.join(", "), count = ids.len())]
+    AmbiguousProject { wanted: String, ids: Vec<String> },
+    #[error("the project `{project}` is not of the account `{account}`")]
+    OtherAccount { project: String, account: String },
     #[error("no working key has the name or id `{wanted}`")]
     NoSuchKey { wanted: String },
     #[error("{count} working keys are named `{wanted}`; use one of their ids: {ids}", ids = ids.join(", "), count = ids.len())]
     Ambiguous { wanted: String, ids: Vec<String> },
+    #[error("`{field}` is of accounts only; a key has its own limits")]
+    OfAccounts { field: &'static str },
     #[error("the budget {budget} for the {period} is below the {spent} that was spent of it already")]
     BelowSpent { period: String, budget: Nanos, spent: Nanos },
     #[error("somebody else changed or revoked the key meanwhile; look at it and try again")]
@@ -72,6 +81,8 @@ pub struct KeyInfo {
     pub revoked_at: Option<i64>,
     /// The account its requests are charged to.
     pub account_id: Option<String>,
+    /// The project of the account that it belongs to.
+    pub project_id: Option<String>,
     pub terms: Terms,
     /// Counts the changes of its terms.
     pub version: i64,
@@ -79,9 +90,10 @@ pub struct KeyInfo {
 
 impl From<KeyRow> for KeyInfo {
     fn from(row: KeyRow) -> Self {
-        let KeyRow { id, name, last_four, created_at, revoked_at, account, terms, version, .. } = row;
+        let KeyRow { id, name, last_four, created_at, revoked_at, account, project, terms, version, .. } = row;
         let account_id = account.map(|account| account.id);
-        Self { id, name, last_four, created_at, revoked_at, account_id, terms, version }
+        let project_id = project.map(|project| project.id);
+        Self { id, name, last_four, created_at, revoked_at, account_id, project_id, terms, version }
     }
 }
 
@@ -91,6 +103,8 @@ pub struct NewKey {
     pub name: String,
     /// Name or id of the account that its requests are charged to; without one they cost nothing.
     pub account: Option<String>,
+    /// Name or id of the project of that account that it belongs to; its account need not be named then.
+    pub project: Option<String>,
     pub terms: Terms,
 }
 
@@ -134,17 +148,20 @@ impl Keys {
 
     /// Makes a key on terms. The key itself is in the answer and nowhere else.
     pub async fn create(&self, new: NewKey) -> Result<(Key, KeyInfo), KeysError> {
-        let NewKey { name, account, terms } = new;
+        let NewKey { name, account, project, terms } = new;
         check_name(&name)?;
-        terms.rules()?;
+        key_terms(&terms)?;
         let account = match account {
             None => None,
-            Some(wanted) => match self.store.account(&wanted).await? {
-                None => return Err(KeysError::NoSuchAccount { wanted }),
-                Some(AccountRow { id, currency, quota_stops, suspended_at, .. }) => {
-                    Some(KeyAccount { id, currency, quota_stops, suspended: suspended_at.is_some() })
-                }
-            },
+            Some(wanted) => Some(self.store.account(&wanted).await?.ok_or(KeysError::NoSuchAccount { wanted })?),
+        };
+        let (account, project) = match project {
+            None => (account, None),
+            Some(wanted) => {
+                let project = project_of(&self.store, &wanted, account.as_ref()).await?;
+                let of = self.store.account(&project.account_id).await?;
+                (Some(of.ok_or(KeysError::NoSuchAccount { wanted: project.account_id.clone() })?), Some(project))
+            }
         };
         let key = Key::from_random(random::<KEY_RANDOM_BYTES>()?);
         let row = KeyRow {
@@ -154,7 +171,8 @@ impl Keys {
             last_four: key.last_four().to_owned(),
             created_at: self.now(),
             revoked_at: None,
-            account,
+            account: account.map(KeyAccount::from),
+            project: project.map(KeyProject::from),
             terms,
             version: 1,
         };
@@ -206,29 +224,13 @@ impl Keys {
 
     /// What a key has spent of each of its budgets.
     pub async fn spent(&self, key: &KeyInfo) -> Result<Vec<Spent>, KeysError> {
-        self.spent_of(&key.id, &key.terms).await
-    }
-
-    async fn spent_of(&self, id: &str, terms: &Terms) -> Result<Vec<Spent>, KeysError> {
-        let mut all = Vec::new();
-        for (name, budget) in terms.budgets(self.now()) {
-            let spent = Nanos::new(self.store.key_spent(id, &name).await?);
-            let period = name.split(':').next().unwrap_or_default().to_owned();
-            all.push(Spent { period, budget, spent });
-        }
-        Ok(all)
+        Ok(spent_of(&self.store, &key.id, &key.terms, self.now()).await?)
     }
 
     /// Puts a key that was just read on other terms; servers hold to them from their next request on.
     pub async fn set_terms(&self, key: &KeyInfo, terms: Terms) -> Result<KeyInfo, KeysError> {
-        terms.rules()?;
-        let before = self.spent_of(&key.id, &key.terms).await?;
-        for of in self.spent_of(&key.id, &terms).await? {
-            let kept = before.iter().any(|old| (&old.period, old.budget) == (&of.period, of.budget));
-            if !kept && of.budget < of.spent {
-                return Err(KeysError::BelowSpent { period: of.period, budget: of.budget, spent: of.spent });
-            }
-        }
+        key_terms(&terms)?;
+        not_below_spent(&self.store, &key.id, (&key.terms, &terms), self.now()).await?;
         match self.store.key_set_terms(&key.id, &terms, key.version).await? {
             true => Ok(KeyInfo { terms, version: key.version + 1, ..key.clone() }),
             false => Err(KeysError::Changed),
@@ -310,6 +312,66 @@ pub async fn revoke(place: impl Into<Place>, id_or_name: &str) -> Result<KeyInfo
     let done = keys.revoke(id_or_name).await;
     keys.close().await;
     done
+}
+
+/// What was spent of each budget of these terms.
+pub(crate) async fn spent_of(
+    store: &Store,
+    owner: &str,
+    terms: &Terms,
+    now: i64,
+) -> Result<Vec<Spent>, qwenda_store::Error> {
+    let mut all = Vec::new();
+    for (name, budget) in terms.budgets(now) {
+        let spent = Nanos::new(store.budget_spent(owner, &name).await?);
+        let period = name.split(':').next().unwrap_or_default().to_owned();
+        all.push(Spent { period, budget, spent });
+    }
+    Ok(all)
+}
+
+/// Refuses a new budget below what is spent of it already.
+pub(crate) async fn not_below_spent(
+    store: &Store,
+    owner: &str,
+    (old, new): (&Terms, &Terms),
+    now: i64,
+) -> Result<(), KeysError> {
+    let before = spent_of(store, owner, old, now).await?;
+    for of in spent_of(store, owner, new, now).await? {
+        let kept = before.iter().any(|old| (&old.period, old.budget) == (&of.period, of.budget));
+        if !kept && of.budget < of.spent {
+            return Err(KeysError::BelowSpent { period: of.period, budget: of.budget, spent: of.spent });
+        }
+    }
+    Ok(())
+}
+
+/// The terms of a key must be some that keys can have.
+fn key_terms(terms: &Terms) -> Result<(), KeysError> {
+    terms.rules()?;
+    if terms.model_limits.is_some() { Err(KeysError::OfAccounts { field: "model_limits" }) } else { Ok(()) }
+}
+
+/// The project of this id or name.
+pub(crate) async fn project_of(
+    store: &Store,
+    wanted: &str,
+    account: Option<&AccountRow>,
+) -> Result<ProjectRow, KeysError> {
+    let named = || wanted.to_owned();
+    if let Some(project) = store.project_by_id(wanted).await? {
+        return match account.filter(|account| account.id != project.account_id) {
+            None => Ok(project),
+            Some(account) => Err(KeysError::OtherAccount { project: named(), account: account.name.clone() }),
+        };
+    }
+    let mut found = store.projects_named(wanted, account.map(|account| account.id.as_str())).await?;
+    if found.len() > 1 {
+        let ids = found.into_iter().map(|project| project.id).collect();
+        return Err(KeysError::AmbiguousProject { wanted: named(), ids });
+    }
+    found.pop().ok_or_else(|| KeysError::NoSuchProject { wanted: named() })
 }
 
 /// Names are shown on terminals.

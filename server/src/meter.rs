@@ -17,6 +17,7 @@ use qwenda_types::error::ApiError;
 
 use crate::{
     books::{Came, Charged, Covered},
+    content::Kept,
     service::{admit::Admission, models::Task},
     telemetry,
 };
@@ -139,7 +140,8 @@ impl Meter {
     /// Counts and logs what it came to. What is returned is still to be paid.
     fn close(&mut self, outcome: Outcome) -> Option<(Charged, Came)> {
         let mut admission = self.admission.take()?;
-        let paid = admission.charged.take().map(|charged| (charged, self.came(outcome, admission.thinking)));
+        let (thinking, content) = (admission.thinking, admission.content.take());
+        let paid = admission.charged.take().map(|charged| (charged, self.came(outcome, thinking, content)));
         self.totals.add(self.counts);
         telemetry::settled(&Settled {
             request_id: admission.request_id,
@@ -154,7 +156,7 @@ impl Meter {
         paid
     }
 
-    fn came(&self, outcome: Outcome, thinking: bool) -> Came {
+    fn came(&self, outcome: Outcome, thinking: bool, content: Option<Kept>) -> Came {
         let ms = |took: Duration| i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
         // What the backend did not finish is for nothing; who leaves pays for what was made until then.
         let usage = match outcome {
@@ -173,6 +175,7 @@ impl Meter {
             status: outcome.as_str(),
             first_token_ms: self.first.map(|first| ms(first.duration_since(self.began))),
             took_ms: ms(self.began.elapsed()),
+            content,
         }
     }
 }
@@ -243,6 +246,9 @@ impl MeteredStream {
     }
 
     fn count(&mut self, event: &ChatEvent) {
+        if let Some(kept) = self.meter.admission.as_mut().and_then(|admission| admission.content.as_mut()) {
+            kept.made(event);
+        }
         match event {
             ChatEvent::Started { prompt_tokens, cached_tokens } => {
                 self.meter.counts.prompt_tokens = *prompt_tokens;

@@ -3,10 +3,12 @@
 use qwenda_ledger::{
     account::Kind,
     money::{Currency, Nanos},
+    terms::Terms,
 };
+use sqlx::AssertSqlSafe;
 
 use crate::{
-    Error, Store,
+    Error, Store, json,
     ledger::{balance_id, not_negative},
 };
 
@@ -27,6 +29,10 @@ pub struct AccountRow {
     pub version: i64,
     /// Unix seconds.
     pub created_at: i64,
+    /// What all its keys together are held to.
+    pub terms: Terms,
+    /// For how many days what its keys ask and get is kept; 0: it is not.
+    pub content_days: i64,
 }
 
 /// One place of an account where tokens or money are.
@@ -44,13 +50,19 @@ pub struct BucketRow {
     pub expires_at: Option<i64>,
 }
 
-type Columns = (String, String, String, i64, i64, Option<i64>, i64, i64);
+/// Reads accounts, in the order of [`Columns`].
+const ACCOUNTS: &str = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at, rules,
+                               content_days
+                        FROM accounts";
+
+type Columns = (String, String, String, i64, i64, Option<i64>, i64, i64, String, i64);
 
 fn row(columns: Columns) -> Result<AccountRow, Error> {
-    let (id, name, currency, credit, quota_stops, suspended_at, version, created_at) = columns;
+    let (id, name, currency, credit, quota_stops, suspended_at, version, created_at, rules, content_days) = columns;
     let currency = currency.parse().map_err(|_| Error::Row { what: "accounts.currency", why: currency })?;
     let (credit, quota_stops) = (Nanos::new(credit), quota_stops != 0);
-    Ok(AccountRow { id, name, currency, credit, quota_stops, suspended_at, version, created_at })
+    let terms = json::read("accounts.rules", &rules)?;
+    Ok(AccountRow { id, name, currency, credit, quota_stops, suspended_at, version, created_at, terms, content_days })
 }
 
 impl Store {
@@ -59,8 +71,9 @@ impl Store {
         not_negative("a credit line", account.credit.get())?;
         let mut tx = self.pool.begin().await?;
         let done = sqlx::query(
-            "INSERT INTO accounts (id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO accounts (id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at,
+                                   rules, content_days)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING",
         )
         .bind(&account.id)
         .bind(&account.name)
@@ -70,6 +83,8 @@ impl Store {
         .bind(account.suspended_at)
         .bind(account.version)
         .bind(account.created_at)
+        .bind(json::write(&account.terms))
+        .bind(account.content_days)
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 0 {
@@ -91,18 +106,17 @@ impl Store {
 
     /// All accounts, oldest first.
     pub async fn account_list(&self) -> Result<Vec<AccountRow>, Error> {
-        let sql = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at
-                   FROM accounts ORDER BY created_at, id";
-        let rows: Vec<Columns> = sqlx::query_as(sql).fetch_all(&self.pool).await?;
+        let sql = format!("{ACCOUNTS} ORDER BY created_at, id");
+        let rows: Vec<Columns> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
         rows.into_iter().map(row).collect()
     }
 
     /// Accounts, oldest first: `limit` at most, those behind `after`.
     pub async fn account_page(&self, after: Option<&AccountRow>, limit: i64) -> Result<Vec<AccountRow>, Error> {
-        let sql = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at
-                   FROM accounts WHERE created_at > $1 OR (created_at = $1 AND id > $2)
-                   ORDER BY created_at, id LIMIT $3";
-        let rows: Vec<Columns> = sqlx::query_as(sql)
+        let sql = format!(
+            "{ACCOUNTS} WHERE created_at > $1 OR (created_at = $1 AND id > $2) ORDER BY created_at, id LIMIT $3"
+        );
+        let rows: Vec<Columns> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after.map_or(i64::MIN, |account| account.created_at))
             .bind(after.map_or("", |account| &account.id))
             .bind(limit)
@@ -113,17 +127,18 @@ impl Store {
 
     /// The account of this id or name.
     pub async fn account(&self, id_or_name: &str) -> Result<Option<AccountRow>, Error> {
-        let sql = "SELECT id, name, currency, credit_nanos, quota_stops, suspended_at, version, created_at
-                   FROM accounts WHERE id = $1 OR name = $1 ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END";
-        let found: Option<Columns> = sqlx::query_as(sql).bind(id_or_name).fetch_optional(&self.pool).await?;
+        let sql = format!("{ACCOUNTS} WHERE id = $1 OR name = $1 ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END");
+        let found: Option<Columns> =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(id_or_name).fetch_optional(&self.pool).await?;
         found.map(row).transpose()
     }
 
-    /// Writes an account's credit line, switch and suspension, if nobody changed it since `account` was read.
+    /// Writes an account's credit line, switch, suspension, terms and what is kept of its content, if nobody changed it since `account` was read.
     pub async fn account_update(&self, account: &AccountRow) -> Result<bool, Error> {
         not_negative("a credit line", account.credit.get())?;
         let done = sqlx::query(
-            "UPDATE accounts SET credit_nanos = $3, quota_stops = $4, suspended_at = $5, version = version + 1
+            "UPDATE accounts SET credit_nanos = $3, quota_stops = $4, suspended_at = $5, rules = $6, content_days = $7,
+                                 version = version + 1
              WHERE id = $1 AND version = $2",
         )
         .bind(&account.id)
@@ -131,6 +146,8 @@ impl Store {
         .bind(account.credit.get())
         .bind(i64::from(account.quota_stops))
         .bind(account.suspended_at)
+        .bind(json::write(&account.terms))
+        .bind(account.content_days)
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)

@@ -56,7 +56,7 @@ pub enum Difference {
     Stray { id: String },
     #[error("roll-ups of {grain}s come to {stated} {what}, requests to {summed}")]
     Rollup { grain: String, what: &'static str, stated: i64, summed: i64 },
-    #[error("the budget {period} of key {key_id} states {stated} {what}, but its holds come to {summed}")]
+    #[error("the budget {period} of {key_id} states {stated} {what}, but its holds come to {summed}")]
     Budget { key_id: String, period: String, what: &'static str, stated: i64, summed: i128 },
 }
 
@@ -282,7 +282,8 @@ async fn budgets(tx: &mut Transaction<'static, Any>) -> Result<Option<Difference
         after = last.clone();
         for (_, key_id, budgets, state, charge) in page {
             for held in json::read::<Vec<HeldBudget>>("holds.budgets", &budgets)? {
-                let (spent, pending) = sums.entry((key_id.clone(), held.period)).or_default();
+                let of = (held.owner(&key_id).to_owned(), held.period);
+                let (spent, pending) = sums.entry(of).or_default();
                 match state.as_str() {
                     "posted" => *spent += i128::from(charge),
                     _ => *pending += i128::from(held.amount),

@@ -3,7 +3,7 @@
 use qwenda_ledger::{key::KeyHash, money::Currency, terms::Terms};
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
-use crate::{Error, Store, json, link::Row};
+use crate::{Error, Store, accounts::AccountRow, json, link::Row, projects::ProjectRow};
 
 /// One key as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct KeyRow {
     pub revoked_at: Option<i64>,
     /// Whose requests they are; `None`: nobody's, they cost nothing.
     pub account: Option<KeyAccount>,
+    /// The project of the account that it belongs to.
+    pub project: Option<KeyProject>,
     pub terms: Terms,
     /// Counts the changes of its terms, from 1.
     pub version: i64,
@@ -31,13 +33,40 @@ pub struct KeyAccount {
     /// Whether requests are refused once no free quota is left.
     pub quota_stops: bool,
     pub suspended: bool,
+    /// For how many days what is asked and answered is kept; 0: it is not.
+    pub content_days: i64,
+    /// What all its keys together are held to.
+    pub terms: Terms,
+}
+
+/// What a request has to know of a key's project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyProject {
+    pub id: String,
+    pub disabled: bool,
+    /// What all its keys together are held to.
+    pub terms: Terms,
+}
+
+impl From<AccountRow> for KeyAccount {
+    fn from(row: AccountRow) -> Self {
+        let AccountRow { id, currency, quota_stops, suspended_at, content_days, terms, .. } = row;
+        Self { id, currency, quota_stops, suspended: suspended_at.is_some(), content_days, terms }
+    }
+}
+
+impl From<ProjectRow> for KeyProject {
+    fn from(row: ProjectRow) -> Self {
+        Self { id: row.id, disabled: row.disabled_at.is_some(), terms: row.terms }
+    }
 }
 
 /// Reads keys, in the order of [`key`].
 pub(crate) const KEYS: &str =
-    "SELECT keys.id, keys.name, hash, last_four, keys.created_at, revoked_at, rules, account_id, currency,
-            quota_stops, suspended_at, keys.version
-     FROM keys LEFT JOIN accounts ON accounts.id = account_id";
+    "SELECT keys.id, keys.name, keys.hash, keys.last_four, keys.created_at, revoked_at, keys.rules, keys.account_id,
+            currency, quota_stops, suspended_at, keys.version, accounts.rules, content_days, project_id, disabled_at,
+            projects.rules
+     FROM keys LEFT JOIN accounts ON accounts.id = keys.account_id LEFT JOIN projects ON projects.id = project_id";
 
 fn any_key(row: &AnyRow) -> Result<KeyRow, Error> {
     key(&mut Row::of(row)?)
@@ -55,8 +84,21 @@ pub(crate) fn key(row: &mut Row) -> Result<KeyRow, Error> {
             let currency = row.text_or_none(8)?;
             let currency = currency.ok_or_else(|| Error::Row { what: "keys.account_id", why: id.clone() })?;
             let currency = currency.parse().map_err(|_| Error::Row { what: "accounts.currency", why: currency })?;
-            let quota_stops = row.int_or_none(9)? == Some(1);
-            Some(KeyAccount { id, currency, quota_stops, suspended: row.int_or_none(10)?.is_some() })
+            Some(KeyAccount {
+                id,
+                currency,
+                quota_stops: row.int_or_none(9)? == Some(1),
+                suspended: row.int_or_none(10)?.is_some(),
+                content_days: row.int_or_none(13)?.unwrap_or(0),
+                terms: terms("accounts.rules", row.text_at(12))?,
+            })
+        }
+    };
+    let project = match row.text_or_none(14)? {
+        None => None,
+        Some(id) => {
+            let disabled = row.int_or_none(15)?.is_some();
+            Some(KeyProject { id, disabled, terms: terms("projects.rules", row.text_at(16))? })
         }
     };
     Ok(KeyRow {
@@ -67,17 +109,23 @@ pub(crate) fn key(row: &mut Row) -> Result<KeyRow, Error> {
         created_at: row.int(4)?,
         revoked_at: row.int_or_none(5)?,
         account,
-        terms: json::read("keys.rules", &row.text(6)?)?,
+        project,
+        terms: terms("keys.rules", row.text_at(6))?,
         version: row.int(11)?,
     })
+}
+
+/// Most have none: every request reads three of them.
+fn terms(what: &'static str, text: &str) -> Result<Terms, Error> {
+    if text == "{}" { Ok(Terms::default()) } else { json::read(what, text) }
 }
 
 impl Store {
     /// Adds a key.
     pub async fn key_create(&self, key: &KeyRow) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at, account_id, rules, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO keys (id, name, hash, last_four, created_at, revoked_at, account_id, rules, version, project_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(&key.id)
         .bind(&key.name)
@@ -88,6 +136,7 @@ impl Store {
         .bind(key.account.as_ref().map(|account| account.id.as_str()))
         .bind(json::write(&key.terms))
         .bind(key.version)
+        .bind(key.project.as_ref().map(|project| project.id.as_str()))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -110,7 +159,7 @@ impl Store {
     ) -> Result<Vec<KeyRow>, Error> {
         let rows = sqlx::query(AssertSqlSafe(format!(
             "{KEYS}
-             WHERE (account_id = $1 OR $1 = '') AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3))
+             WHERE (keys.account_id = $1 OR $1 = '') AND (keys.created_at > $2 OR (keys.created_at = $2 AND keys.id > $3))
              ORDER BY keys.created_at, keys.id LIMIT $4"
         )))
         .bind(account_id.unwrap_or(""))
@@ -144,12 +193,12 @@ impl Store {
 
     /// The key that had this hash before it was rotated, while the old one works too; its `hash` is this one.
     pub async fn key_by_old_hash(&self, hash: KeyHash, now: i64) -> Result<Option<KeyRow>, Error> {
-        let found = sqlx::query(
-            "SELECT keys.id, keys.name, old_hashes.hash, old_hashes.last_four, keys.created_at, revoked_at, rules,
-                    account_id, currency, quota_stops, suspended_at, keys.version
-             FROM old_hashes JOIN keys ON keys.id = old_hashes.key_id LEFT JOIN accounts ON accounts.id = account_id
-             WHERE old_hashes.hash = $1 AND old_hashes.expires_at > $2",
-        )
+        // What it is read as has the hash and the ending of today.
+        let sql = KEYS.replace("keys.hash, keys.last_four", "old_hashes.hash, old_hashes.last_four");
+        let found = sqlx::query(AssertSqlSafe(format!(
+            "{sql} JOIN old_hashes ON old_hashes.key_id = keys.id
+             WHERE old_hashes.hash = $1 AND old_hashes.expires_at > $2"
+        )))
         .bind(hash.to_hex())
         .bind(now)
         .fetch_optional(&self.pool)
@@ -209,8 +258,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// What a key has spent of its budget for a day, a month, or ever: nanos, zero where it never had one.
-    pub async fn key_spent(&self, id: &str, period: &str) -> Result<i64, Error> {
+    /// What a key, a project or an account has spent of its budget for a day, a month, or ever: nanos, zero where it never had one.
+    pub async fn budget_spent(&self, id: &str, period: &str) -> Result<i64, Error> {
         let found: Option<(i64,)> = sqlx::query_as("SELECT spent FROM budgets WHERE key_id = $1 AND period = $2")
             .bind(id)
             .bind(period)

@@ -7,14 +7,17 @@ pub mod accounts;
 pub mod admin;
 pub mod audit;
 mod backup;
+pub mod contents;
 pub mod deposits;
 mod error;
 mod json;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
 mod link;
 mod meta;
 pub mod prices;
+pub mod projects;
 mod reader;
 mod rows;
 pub mod usage;
@@ -56,6 +59,7 @@ static MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "ledger", include_str!("../migrations/0002_ledger.sql")),
     (3, "admin", include_str!("../migrations/0003_admin.sql")),
     (4, "usage", include_str!("../migrations/0004_usage.sql")),
+    (5, "projects", include_str!("../migrations/0005_projects.sql")),
 ];
 
 /// Whether a text is the URL of a database server, rather than none.
@@ -67,6 +71,8 @@ pub fn is_server_url(url: &str) -> bool {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: AnyPool,
+    /// Whether it is a server's, which several processes of ours may share.
+    is_server: bool,
     reader: Reader,
     writer: ledger::Writer,
 }
@@ -105,7 +111,7 @@ impl Store {
             .map_err(|source| Error::opening(&path, source))?;
         migrate(&pool, &path).await?;
         let [reader, writer] = [Link::to_file(&path)?, Link::to_file(&path)?];
-        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, pool })
+        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, is_server: false, pool })
     }
 
     /// Opens the database of a PostgreSQL server, `postgres://USER:PASSWORD@HOST/NAME`, which several servers
@@ -120,7 +126,7 @@ impl Store {
             .map_err(|source| Error::Unreachable { url: without_password(url), source })?;
         migrate(&pool, Path::new(&without_password(url))).await?;
         let [reader, writer] = [Link::Server(pool.clone()), Link::Server(pool.clone())];
-        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, pool })
+        Ok(Self { reader: reader::start(reader)?, writer: ledger::start(writer)?, is_server: true, pool })
     }
 
     /// Closes all connections; what was written is in the database afterwards.

@@ -20,6 +20,8 @@ pub struct PaidRequest {
 pub struct Wanted {
     pub account_id: Option<String>,
     pub key_id: Option<String>,
+    /// All keys of a project; of no matter where a key is named.
+    pub project_id: Option<String>,
     /// Unix seconds, the first that counts.
     pub from: i64,
     /// Unix seconds, the first that no longer counts.
@@ -69,16 +71,26 @@ impl Wanted {
         )
     }
 
-    /// A condition on the account `$3` and the key `$4`. One that also lets everybody pass would be answered by
+    /// A condition on the account `$3` and the key or the project `$4`. One that also lets everybody pass would be answered by
     /// reading everything: no index is chosen for it.
     fn whose(&self) -> &'static str {
-        match (&self.account_id, &self.key_id) {
-            (None, None) => "$3 = '' AND $4 = ''",
-            (Some(_), None) => "account_id = $3 AND $4 = ''",
-            (None, Some(_)) => "$3 = '' AND key_id = $4",
+        match (&self.account_id, &self.key_id, &self.project_id) {
+            (None, None, None) => "$3 = '' AND $4 = ''",
+            (Some(_), None, None) => "account_id = $3 AND $4 = ''",
+            (None, Some(_), _) => "$3 = '' AND key_id = $4",
             // A key has no more than its account: of the two indexes its own is the one to read.
-            (Some(_), Some(_)) => "account_id || '' = $3 AND key_id = $4",
+            (Some(_), Some(_), _) => "account_id || '' = $3 AND key_id = $4",
+            (None, None, Some(_)) => "$3 = '' AND key_id IN (SELECT id FROM keys WHERE project_id = $4)",
+            (Some(_), None, Some(_)) => {
+                "account_id || '' = $3 AND key_id IN (SELECT id FROM keys WHERE project_id = $4)"
+            }
         }
+    }
+
+    /// The values of that condition.
+    fn theirs(&self) -> (&str, &str) {
+        let keys = self.key_id.as_deref().or(self.project_id.as_deref());
+        (self.account_id.as_deref().unwrap_or(""), keys.unwrap_or(""))
     }
 }
 
@@ -121,8 +133,8 @@ impl Store {
         let rows = sqlx::query(AssertSqlSafe(wanted.requests_sql()))
             .bind(wanted.from.max(after_at))
             .bind(wanted.until)
-            .bind(wanted.account_id.as_deref().unwrap_or(""))
-            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(wanted.theirs().0)
+            .bind(wanted.theirs().1)
             .bind(after_at)
             .bind(after_id)
             .bind(wanted.limit)
@@ -150,8 +162,8 @@ impl Store {
         let rows: Vec<Columns> = sqlx::query_as(AssertSqlSafe(wanted.rollups_sql()))
             .bind(wanted.from)
             .bind(wanted.until)
-            .bind(wanted.account_id.as_deref().unwrap_or(""))
-            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(wanted.theirs().0)
+            .bind(wanted.theirs().1)
             .bind(grain)
             .bind(wanted.limit)
             .fetch_all(&self.pool)
@@ -169,8 +181,8 @@ impl Store {
         let rows = sqlx::query(AssertSqlSafe(wanted.usage_sql()))
             .bind(wanted.from)
             .bind(wanted.until)
-            .bind(wanted.account_id.as_deref().unwrap_or(""))
-            .bind(wanted.key_id.as_deref().unwrap_or(""))
+            .bind(wanted.theirs().0)
+            .bind(wanted.theirs().1)
             .bind(grain)
             .bind(i64::from(apart.account))
             .bind(i64::from(apart.key))

@@ -1,7 +1,7 @@
 //! `qwenda accounts`, `topup` and `grant`: who pays, and what they have.
 
 use qwenda_server::{
-    accounts::{AccountRow, Accounts, BucketRow, Changes, Tokens},
+    accounts::{AccountRow, Accounts, BucketRow, CONTENT_DAYS_MAX, Changes, Tokens},
     keys::{Currency, Kind, Nanos, now},
 };
 use serde_json::{Value, json};
@@ -46,14 +46,20 @@ pub async fn run(ui: Ui, settings: &Settings, command: args::Accounts) -> Result
             accounts.close().await;
             Ok(())
         }
-        args::Accounts::Set { which, credit, quota_stops, suspended, place } => {
-            if credit.is_none() && quota_stops.is_none() && suspended.is_none() {
+        args::Accounts::Set { which, credit, quota_stops, suspended, keep_content, place } => {
+            if credit.is_none() && quota_stops.is_none() && suspended.is_none() && keep_content.is_none() {
                 return Err(CliError::usage(money::nothing_to_set(ui.lang)));
             }
             let credit = credit.map(|text| books::amount_unsigned(ui.lang, "--credit", &text)).transpose()?;
+            if let Some(days) = keep_content.filter(|days| !(0..=CONTENT_DAYS_MAX).contains(days)) {
+                let range = format!("[0, {CONTENT_DAYS_MAX}]");
+                let said = messages::out_of_range(ui.lang, "--keep-content", &range, &days.to_string());
+                return Err(CliError::usage(said));
+            }
             let accounts = books::open(ui.lang, settings, &place).await?;
             let account = books::find(ui.lang, &accounts, &which).await?;
-            let changed = accounts.change(account, Changes { credit, quota_stops, suspended }).await;
+            let changes = Changes { credit, quota_stops, suspended, content_days: keep_content, ..Changes::default() };
+            let changed = accounts.change(account, changes).await;
             let account = changed.map_err(|error| books::explain(ui.lang, &error))?;
             show(ui, &accounts, &account, place.json).await?;
             accounts.close().await;
@@ -180,6 +186,7 @@ async fn show(ui: Ui, accounts: &Accounts, account: &AccountRow, as_json: bool) 
         money.spendable.to_string(),
         yes,
         state(ui.lang, account),
+        account.content_days.to_string(),
         when::second(account.created_at),
     ];
     ui.answer_line(crate::table::facts(&money::account_facts(ui.lang), &facts))?;
@@ -249,6 +256,7 @@ fn record(account: &AccountRow, buckets: &[BucketRow]) -> Value {
         "spendable": money.spendable.to_string(),
         "quota_stops": account.quota_stops,
         "suspended_at": account.suspended_at,
+        "content_days": account.content_days,
         "created_at": account.created_at,
         "tokens": tokens,
     })

@@ -36,7 +36,7 @@ pub async fn any(lang: Lang, folder: &Place) -> Result<bool, CliError> {
 
 async fn create(ui: Ui, folder: &Place, args: args::CreateKey) -> Result<(), CliError> {
     let name = args.name.clone().unwrap_or_else(|| "default".to_owned());
-    let new = NewKey { name, terms: terms(ui.lang, &args)?, account: args.account };
+    let new = NewKey { name, terms: terms(ui.lang, &args)?, account: args.account, project: args.project };
     let (key, info) = keys::create_with(folder, new).await.map_err(|error| explain(ui.lang, &error))?;
     if args.place.json {
         let mut record = record(&info);
@@ -53,7 +53,7 @@ fn terms(lang: Lang, args: &args::CreateKey) -> Result<Terms, CliError> {
     };
     let budget = |field, text: &Option<String>| {
         let Some(text) = text else { return Ok(None) };
-        if args.account.is_none() {
+        if args.account.is_none() && args.project.is_none() {
             return Err(CliError::usage(money::budget_without_account(lang, field)));
         }
         books::amount_unsigned(lang, field, text).map(Some)
@@ -64,13 +64,13 @@ fn terms(lang: Lang, args: &args::CreateKey) -> Result<Terms, CliError> {
         models: some(&args.models),
         networks: some(&args.networks),
         expires_at: expires_at.and_then(|at| u64::try_from(at).ok()),
-        role: None,
         requests_per_minute: count("--rpm", &args.rpm, PER_MINUTE_MAX)?,
         tokens_per_minute: count("--tpm", &args.tpm, PER_MINUTE_MAX)?,
         concurrency: count("--concurrency", &args.concurrency, u32::MAX.into())?.and_then(|n| u32::try_from(n).ok()),
         budget_day: budget("--budget-day", &args.budget_day)?,
         budget_month: budget("--budget-month", &args.budget_month)?,
         budget_total: budget("--budget-total", &args.budget_total)?,
+        ..Terms::default()
     })
 }
 
@@ -82,13 +82,14 @@ pub fn record(key: &KeyInfo) -> Value {
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
         "account": key.account_id,
+        "project": key.project_id,
         "terms": key.terms,
         "version": key.version,
     })
 }
 
 /// The terms on one line, as the options that would make them.
-fn summary(terms: &Terms) -> String {
+pub fn summary(terms: &Terms) -> String {
     let list = |texts: &Option<Vec<String>>| texts.as_ref().map(|texts| texts.join(","));
     let parts = [
         ("models", list(&terms.models)),
@@ -98,6 +99,8 @@ fn summary(terms: &Terms) -> String {
         ("rpm", terms.requests_per_minute.map(|n| n.to_string())),
         ("tpm", terms.tokens_per_minute.map(|n| n.to_string())),
         ("concurrency", terms.concurrency.map(|n| n.to_string())),
+        ("pace", terms.pace.clone()),
+        ("burst-guard", terms.burst_guard.map(|guards| guards.to_string())),
         ("budget-day", terms.budget_day.map(|n| n.to_string())),
         ("budget-month", terms.budget_month.map(|n| n.to_string())),
         ("budget-total", terms.budget_total.map(|n| n.to_string())),
@@ -202,6 +205,9 @@ pub fn explain(lang: Lang, error: &KeysError) -> CliError {
     let message = messages::bad_keys(lang, error);
     match error {
         KeysError::Name | KeysError::Terms(_) | KeysError::BelowSpent { .. } | KeysError::Overlap { .. } => {
+            CliError::usage(message)
+        }
+        KeysError::NoSuchProject { .. } | KeysError::AmbiguousProject { .. } | KeysError::OtherAccount { .. } => {
             CliError::usage(message)
         }
         KeysError::NoSuchAccount { .. } => CliError::usage(message).hint(money::list_accounts(lang)),

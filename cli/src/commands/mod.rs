@@ -12,6 +12,7 @@ pub mod keys;
 pub mod limits;
 pub mod models;
 pub mod prices;
+pub mod projects;
 pub mod pull;
 mod repl;
 pub mod score;

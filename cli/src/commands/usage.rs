@@ -8,6 +8,7 @@ use qwenda_server::{
 };
 use serde_json::{Value, json};
 
+use super::projects;
 use crate::{
     args, books,
     exit::CliError,
@@ -41,8 +42,17 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Usage) -> Result<(), C
     };
     let keys = books::keys(lang, settings, &args.place).await?;
     let key_id = args.key.as_deref().map(|which| books::key_id(lang, &keys, which)).transpose()?;
+    let project_id = match &args.project {
+        None => None,
+        Some(which) => {
+            let projects = projects::open(lang, settings, &args.place).await?;
+            let found = projects.find(which, args.account.as_deref()).await;
+            projects.close().await;
+            Some(found.map_err(|error| projects::explain(lang, error))?.id)
+        }
+    };
     let limit = i64::try_from(ROWS_MAX).unwrap_or(i64::MAX) + 1;
-    let wanted = Wanted { account_id: account, key_id, from, until, after: None, limit };
+    let wanted = Wanted { account_id: account, key_id, project_id, from, until, after: None, limit };
     let rows = accounts.usage(by.as_str(), &wanted).await.map_err(|error| books::explain(lang, &error))?;
     let known = accounts.list().await.map_err(|error| books::explain(lang, &error))?;
     accounts.close().await;

@@ -8,7 +8,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::{Lang, admin, chat, messages, money};
+use super::{Lang, admin, chat, messages, money, projects};
 use crate::{args::Cli, exit::CliError, output::Ui};
 
 /// What is said of a place of the command line.
@@ -245,8 +245,13 @@ const TEXTS: &[Text] = &[
     t("completions.shell", "bash, zsh, fish, elvish or powershell", "bash、zsh、fish、elvish 或 powershell"),
 ];
 
+/// What all commands say.
+fn all() -> impl Iterator<Item = &'static Text> {
+    TEXTS.iter().chain(admin::HELP).chain(money::HELP).chain(chat::HELP).chain(projects::HELP)
+}
+
 fn text(lang: Lang, place: &str) -> Option<&'static str> {
-    let text = TEXTS.iter().chain(admin::HELP).chain(money::HELP).chain(chat::HELP).find(|text| text.place == place)?;
+    let text = all().find(|text| text.place == place)?;
     Some(match lang {
         Lang::En => text.en,
         Lang::Zh => text.zh,
@@ -382,7 +387,7 @@ mod tests {
     fn every_command_and_argument_has_a_text_in_both_languages_and_no_text_is_left_over() {
         let mut found = BTreeSet::from(["qwenda".to_owned()]);
         places(&command(Lang::En), "", &mut found);
-        let texts = || TEXTS.iter().chain(admin::HELP).chain(money::HELP).chain(chat::HELP);
+        let texts = all;
         let known: BTreeSet<String> = texts().map(|text| text.place.to_owned()).collect();
         assert_eq!(known, found);
         assert!(texts().all(|text| !text.en.is_empty() && text.zh.chars().any(|c| c > '\u{2e80}')));

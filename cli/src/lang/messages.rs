@@ -408,6 +408,13 @@ pub fn bad_keys(lang: Lang, error: &KeysError) -> String {
         }
         (_, KeysError::Overlap { seconds }) => super::admin::bad_overlap(lang, &seconds.to_string()),
         (Lang::Zh, KeysError::Changed) => "key 刚刚被他人修改或吊销；请查看后重试".to_owned(),
+        (Lang::Zh, KeysError::NoSuchProject { wanted }) => {
+            format!("没有名称或 id 为 `{wanted}` 的项目；用 `qwenda projects create` 创建")
+        }
+        (Lang::Zh, KeysError::AmbiguousProject { wanted, ids }) => {
+            format!("`{wanted}` 对应多个项目；请使用其 id：{}", ids.join("、"))
+        }
+        (Lang::Zh, KeysError::OtherAccount { project, account }) => format!("项目 `{project}` 不属于账户 `{account}`"),
         (_, error) => error.to_string(),
     }
 }

@@ -24,6 +24,7 @@ pub mod chat;
 pub mod help;
 pub mod messages;
 pub mod money;
+pub mod projects;
 
 /// A language that every text exists in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]

@@ -24,8 +24,8 @@ texts! {
         "名称  币种  >余额  >冻结  >信用额度  >可用  状态  ID"
     }
     account_facts() {
-        "account  id  currency  balance  held  credit  can spend  stops without quota  state  made",
-        "账户  id  币种  余额  冻结  信用额度  可用  免费额度用完即停  状态  创建时间"
+        "account  id  currency  balance  held  credit  can spend  stops without quota  state  days content is kept  made",
+        "账户  id  币种  余额  冻结  信用额度  可用  免费额度用完即停  状态  内容保留天数  创建时间"
     }
     tokens_headings() { "KIND  MODELS  >TOKENS  >HELD  EXPIRES", "类型  模型  >TOKEN  >冻结  失效时间" }
     yes() { "yes", "是" }
@@ -139,8 +139,8 @@ texts! {
     }
     limits_set(name: &str, last4: &str) { "changed `{name}` (…{last4}); it holds from the next request on", "已修改 `{name}`（…{last4}），从下一个请求起生效" }
     limits_facts() {
-        "key  id  account  models  networks  expires  requests a minute  tokens a minute  requests at one time  budget of the day  budget of the month  budget in all",
-        "key  id  账户  模型  来源网段  失效时间  每分钟请求数  每分钟 token 数  同时的请求数  今日预算  本月预算  总预算"
+        "key  id  account  models  networks  expires  requests a minute  tokens a minute  requests at one time  pace  burst guard  budget of the day  budget of the month  budget in all",
+        "key  id  账户  模型  来源网段  失效时间  每分钟请求数  每分钟 token 数  同时的请求数  节奏  突发保护  今日预算  本月预算  总预算"
     }
     not_limited() { "not limited", "不限" }
     budget_spent(budget: &str, spent: &str) { "{budget}, spent {spent}", "{budget}，已用 {spent}" }
@@ -195,6 +195,7 @@ pub fn bad_accounts(lang: Lang, error: &AccountsError) -> String {
             format!("id `{id}` 已用于另一笔存入；请换一个 id，或以相同的数额重试")
         }
         (Lang::Zh, AccountsError::Changed) => "账户刚刚被他人修改；请查看后重试".to_owned(),
+        (Lang::Zh, AccountsError::OfKeys { field }) => format!("`{field}` 只用于 key；账户与项目没有"),
         (Lang::Zh, AccountsError::Grain { value }) => format!("`{value}` 不是 minute、hour 或 day"),
     }
 }
@@ -303,7 +304,7 @@ pub fn difference(lang: Lang, difference: &Difference) -> String {
             format!("按 {grain} 汇总的 {what} 为 {stated}，但请求合计为 {summed}")
         }
         (Lang::Zh, Difference::Budget { key_id, period, what, stated, summed }) => {
-            format!("key {key_id} 的预算 {period} 的 {what} 记为 {stated}，但其冻结合计为 {summed}")
+            format!("{key_id} 的预算 {period} 的 {what} 记为 {stated}，但其冻结合计为 {summed}")
         }
     }
 }
@@ -334,7 +335,11 @@ pub fn kind(lang: Lang, kind: Kind) -> &'static str {
 
 /// What `--help` prints.
 pub const HELP: &[Text] = &[
-    t("limits", "Show what a key may do and spend, or change it", "查看或修改 key 的权限、限制与预算"),
+    t(
+        "limits",
+        "Show what a key, a project or an account may do and spend, or change it",
+        "查看或修改 key、项目或账户的权限、限制与预算",
+    ),
     t("limits.which", "Its id, its name, or its last four characters", "id、名称或末四位"),
     t("limits.rpm", "Most requests per minute", "每分钟最多请求数"),
     t("limits.tpm", "Most tokens per minute, prompts and answers together", "每分钟最多 token 数，提示词与回答合计"),

@@ -21,3 +21,4 @@ mod nonsense;
 mod overspend;
 mod plug;
 mod secrets;
+mod shared;

@@ -80,6 +80,10 @@ fn table() -> Vec<Route> {
         post(ADMIN, "/accounts/{account}/topups", admin::accounts::top_up),
         post(ADMIN, "/accounts/{account}/grants", admin::accounts::grant),
         get(ADMIN, "/accounts/{account}/statement", admin::statement::show),
+        post(ADMIN, "/projects", admin::projects::create),
+        get(ADMIN, "/projects", admin::projects::list),
+        get(ADMIN, "/projects/{project}", admin::projects::show),
+        patch(ADMIN, "/projects/{project}", admin::projects::change),
         post(ADMIN, "/keys", admin::keys::create),
         get(ADMIN, "/keys", admin::keys::list),
         get(ADMIN, "/keys/{key}", admin::keys::show),
@@ -90,6 +94,7 @@ fn table() -> Vec<Route> {
         post(ADMIN, "/prices", admin::prices::set),
         get(ADMIN, "/usage", admin::usage::show),
         get(ADMIN, "/requests", admin::usage::requests),
+        get(ADMIN, "/requests/{request}/content", admin::usage::content),
         get(ADMIN, "/margin", admin::usage::margin),
     ];
     let others = vec![

@@ -13,7 +13,7 @@ use qwenda_store::{Store, admin::AdminKeyRow};
 use qwenda_types::error::{ApiError, Code};
 
 use super::admit::{Doorkeeper, bearer};
-use crate::{Clock, accounts::Accounts, app::App, keys::Keys};
+use crate::{Clock, accounts::Accounts, app::App, keys::Keys, projects::Projects};
 
 /// An administrator who was recognised, and the folder they see to.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ impl Admin {
 
     pub(crate) fn accounts(&self) -> Accounts {
         Accounts::over(self.store.clone(), self.clock.clone())
+    }
+
+    pub(crate) fn projects(&self) -> Projects {
+        Projects::over(self.store.clone(), self.clock.clone())
     }
 
     pub(crate) fn keys(&self) -> Keys {

@@ -8,14 +8,14 @@ use std::{
 use qwenda_backend::{Priority, Whose};
 use qwenda_ledger::{
     key::{Key, Secret, temporary::TemporaryKey},
-    limit::Figures,
+    limit::{Figures, Scope},
     money::Nanos,
     policy::{self, Refusal},
     terms::Terms,
 };
 use qwenda_store::{
     Store,
-    keys::{KeyAccount, KeyRow},
+    keys::{KeyAccount, KeyProject, KeyRow},
 };
 use qwenda_types::{
     Dialect,
@@ -23,10 +23,13 @@ use qwenda_types::{
     error::{ApiError, Code},
 };
 
+use serde::Serialize;
+
 use super::models::{Named, Task};
 use crate::{
     app::App,
     books::{Charged, Estimate, no_terms},
+    content::Kept,
 };
 
 /// Recognises keys.
@@ -46,8 +49,24 @@ pub(crate) struct Caller {
     /// Whether the key is a temporary one.
     pub(crate) temporary: bool,
     /// Whose money it is.
-    pub(crate) account: Option<KeyAccount>,
+    pub(crate) account: Option<Arc<KeyAccount>>,
+    pub(crate) project: Option<Arc<KeyProject>>,
+    /// Those of the key.
     pub(crate) terms: Arc<Terms>,
+}
+
+impl Caller {
+    /// Who calls where nobody asks for keys.
+    fn nobody() -> Self {
+        Self { key_id: None, temporary: false, account: None, project: None, terms: no_terms() }
+    }
+
+    /// All terms that its requests are held to.
+    fn all_terms(&self) -> impl Iterator<Item = (Scope, &Terms)> {
+        let project = self.project.iter().map(|project| (Scope::Project, &project.terms));
+        let account = self.account.iter().map(|account| (Scope::Account, &account.terms));
+        std::iter::once((Scope::Key, &*self.terms)).chain(project).chain(account)
+    }
 }
 
 /// Who asks, in which dialect, and under which id.
@@ -98,10 +117,12 @@ impl Ask {
         named: &Named,
         estimate: Estimate,
     ) -> Result<Admission, ApiError> {
-        let rules = self.caller.terms.rules().map_err(|error| ApiError::of(Code::Internal).log(error))?;
         let now = app.clock.now_seconds();
         let names = [named.asked.as_str(), named.card.id.as_str()];
-        policy::check(&rules, names[0], self.address, now).map_err(forbidden)?;
+        for (scope, terms) in self.caller.all_terms() {
+            let rules = terms.rules().map_err(|error| ApiError::of(Code::Internal).log(error))?;
+            policy::check(&rules, names[0], self.address, now).map_err(|refusal| forbidden(scope, refusal))?;
+        }
         let charged = match &app.books {
             Some(books) => {
                 let id = (self.request_id.as_str(), task.as_str());
@@ -116,6 +137,7 @@ impl Ask {
             model: named.asked.clone(),
             thinking: estimate.thinking,
             charged,
+            content: None,
         })
     }
 
@@ -136,9 +158,17 @@ pub(crate) struct Admission {
     pub(crate) thinking: bool,
     /// What is to be paid; `None` where nobody asks for keys.
     pub(crate) charged: Option<Charged>,
+    /// What is kept of it.
+    pub(crate) content: Option<Kept>,
 }
 
 impl Admission {
+    /// Keeps what is asked and answered, where the account wishes it.
+    pub(crate) fn keep(mut self, request: &impl Serialize) -> Self {
+        self.content = self.charged.as_ref().and_then(|charged| charged.keep(request));
+        self
+    }
+
     /// How many tokens of each choice the caller's most allows.
     pub(crate) fn tokens_of_each(&self, choices: u32) -> Result<Option<u32>, ApiError> {
         let Some(all) = self.charged.as_ref().and_then(|charged| charged.output_tokens_max) else { return Ok(None) };
@@ -149,16 +179,18 @@ impl Admission {
     }
 }
 
-/// What a refusal by a key's rules is called in the contract.
-fn forbidden(refusal: Refusal) -> ApiError {
-    match refusal {
+/// What a refusal by the rules of a key, or of what is above it, is called in the contract.
+fn forbidden(scope: Scope, refusal: Refusal) -> ApiError {
+    let code = match refusal {
         Refusal::Disabled | Refusal::Expired { .. } => {
-            ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided: {refusal}."))
+            return ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided: {refusal}."));
         }
-        Refusal::Model { .. } => ApiError::of(Code::ModelAccessDenied).say(format!("Access denied: {refusal}.")),
-        Refusal::Network { .. } | Refusal::Role { .. } => {
-            ApiError::of(Code::AccessDenied).say(format!("Access denied: {refusal}."))
-        }
+        Refusal::Model { .. } => Code::ModelAccessDenied,
+        Refusal::Network { .. } | Refusal::Role { .. } => Code::AccessDenied,
+    };
+    match scope {
+        Scope::Key => ApiError::of(code).say(format!("Access denied: {refusal}.")),
+        scope => ApiError::of(code).say(format!("Access denied by the terms of the {scope}: {refusal}.")),
     }
 }
 
@@ -169,7 +201,7 @@ impl Doorkeeper {
     /// from then on, and with it the temporary keys made from it.
     pub(crate) async fn recognise(&self, authorization: Option<&[u8]>, now: u64) -> Result<Caller, ApiError> {
         let Self::Keys { store, secret } = self else {
-            return Ok(Caller { key_id: None, temporary: false, account: None, terms: no_terms() });
+            return Ok(Caller::nobody());
         };
         let refused = |hint: &str, log: &str| {
             Err(ApiError::of(Code::InvalidApiKey).say(format!("Incorrect API key provided. {hint}")).log(log))
@@ -206,12 +238,16 @@ impl Doorkeeper {
             Some(KeyRow { terms, .. }) if terms.expires_at.is_some_and(|at| at <= now) => {
                 refused("The key has expired.", "an expired key")
             }
-            Some(KeyRow { id, account, terms, .. }) => {
+            Some(KeyRow { project: Some(KeyProject { disabled: true, .. }), .. }) => {
+                Err(ApiError::of(Code::AccessDenied).say("Access denied: the key's project is disabled."))
+            }
+            Some(KeyRow { id, account, project, terms, .. }) => {
                 let terms = match given {
                     None => terms,
                     Some(given) => terms.narrowed(&given).map_err(|error| ApiError::of(Code::Internal).log(error))?,
                 };
-                Ok(Caller { key_id: Some(id), temporary, account, terms: Arc::new(terms) })
+                let (account, project) = (account.map(Arc::new), project.map(Arc::new));
+                Ok(Caller { key_id: Some(id), temporary, account, project, terms: Arc::new(terms) })
             }
         }
     }

@@ -54,13 +54,13 @@ pub(crate) async fn start_as(
     let draft = Draft::new(request.choices(), support::thinks(&request, &named.card), request.logprobs);
     let choices = request.choices();
     let estimate = Estimate {
-        input_tokens: estimate::prompt(ask.counts(app), &request, &named.card),
+        input_tokens: estimate::chat(ask.counts(app), &request, &named.card),
         output_tokens_max: estimate::output(request.tokens_max(), request.choices(), &named.card),
         thinking: support::thinks(&request, &named.card),
         mode: Mode::RealTime,
     };
     request.model.clone_from(&named.card.id);
-    let admission = ask.admit(app, Task::Chat, named, estimate).await?;
+    let admission = ask.admit(app, Task::Chat, named, estimate).await?.keep(&request);
     if let Some(each) = admission.tokens_of_each(choices)? {
         // So that the answer ends with `length` where the caller's most does.
         request.max_tokens = Some(request.max_tokens.map_or(each, |asked| asked.min(each)));

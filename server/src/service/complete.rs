@@ -59,7 +59,7 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
         mode: Mode::RealTime,
     };
     request.model.clone_from(&named.card.id);
-    let admission = ask.admit(app, Task::Complete, &named, estimate).await?;
+    let admission = ask.admit(app, Task::Complete, &named, estimate).await?.keep(&request);
     if let Some(each) = admission.tokens_of_each(choices)? {
         // So that the answer ends with `length` where the caller's most does.
         request.max_tokens = Some(request.max_tokens.map_or(each, |asked| asked.min(each)));

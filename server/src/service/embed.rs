@@ -47,7 +47,8 @@ pub(crate) async fn vectors(app: &Arc<App>, ask: &Ask, mut request: EmbeddingReq
         mode: Mode::RealTime,
     };
     request.model.clone_from(&named.card.id);
-    let meter = Meter::new(ask.admit(app, Task::Embed, &named, estimate).await?, app.totals.clone());
+    let admission = ask.admit(app, Task::Embed, &named, estimate).await?.keep(&request);
+    let meter = Meter::new(admission, app.totals.clone());
     let call = EmbedCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let embedded = match app.backend.embed(call).await {
         Ok(embedded) => embedded,

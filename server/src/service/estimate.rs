@@ -1,8 +1,11 @@
 //! What a request may come to, before anything of it was read by a model.
 
+mod media;
+
 use std::io;
 
 use qwenda_backend::ModelCard;
+use qwenda_types::chat::ChatRequest;
 use serde::Serialize;
 
 /// Room for what a chat template puts around messages.
@@ -14,6 +17,16 @@ const TEMPLATE_TOKENS: u64 = 256;
 /// A request's JSON has every byte of its texts, and of each message more than a template puts around it.
 pub(crate) fn prompt(counts: bool, request: &impl Serialize, card: &ModelCard) -> u64 {
     if counts { bytes(request).saturating_add(TEMPLATE_TOKENS).min(context(card)) } else { 0 }
+}
+
+/// As [`prompt`], of a chat, which may have more than text in it.
+pub(crate) fn chat(counts: bool, request: &ChatRequest, card: &ModelCard) -> u64 {
+    let media = if counts { media::of(request) } else { media::Media::default() };
+    if media.tokens == 0 {
+        return prompt(counts, request, card);
+    }
+    let text = bytes(request).saturating_sub(media.bytes).saturating_add(TEMPLATE_TOKENS);
+    text.saturating_add(media.tokens).min(context(card))
 }
 
 /// At most so many tokens of several texts are read, each for itself and with as many bytes that are repeated

@@ -51,7 +51,8 @@ pub(crate) async fn ranking(app: &Arc<App>, ask: &Ask, mut request: RerankReques
     };
     request.model.clone_from(&named.card.id);
     let asked = request.clone();
-    let meter = Meter::new(ask.admit(app, Task::Rerank, &named, estimate).await?, app.totals.clone());
+    let admission = ask.admit(app, Task::Rerank, &named, estimate).await?.keep(&request);
+    let meter = Meter::new(admission, app.totals.clone());
     let call = RerankCall { request, request_id: ask.request_id.clone(), whose: ask.whose() };
     let ranked = match app.backend.rerank(call).await {
         Ok(ranked) => ranked,

@@ -33,7 +33,7 @@ impl Shop {
         let mut service = Service::serving(backend, |_| {}).await;
         let accounts = Accounts::open(service.dir.path()).await.unwrap();
         let account = accounts.create("shop", Currency::Cny, Nanos::ZERO).await.unwrap();
-        let new = NewKey { name: "till".to_owned(), account: Some("shop".to_owned()), terms };
+        let new = NewKey { name: "till".to_owned(), account: Some("shop".to_owned()), project: None, terms };
         let (key, _) = keys::create_with(service.dir.path(), new).await.unwrap();
         service.key = key.reveal().to_owned();
         let shop = Self { service, accounts, account };

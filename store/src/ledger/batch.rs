@@ -68,6 +68,7 @@ impl<'a> Batch<'a> {
         write_budgets(&mut self.tx, &self.state).await?;
         write_transfers(&mut self.tx, &self.state).await?;
         write_requests(&mut self.tx, &self.state).await?;
+        write_contents(&mut self.tx, &self.state).await?;
         write_rollups(&mut self.tx, &self.state).await?;
         self.tx.commit().await
     }
@@ -188,21 +189,21 @@ fn place(row: &mut Row) -> Result<Place<'static>, Error> {
 
 async fn read_budgets(tx: &mut Tx<'_>, state: &mut State<'_>, ops: &[Op]) -> Result<(), Error> {
     let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut want = |period: &str, key: &str| {
-        wanted.entry(period.to_owned()).or_default().insert(key.to_owned());
+    let mut want = |period: &str, owner: &str| {
+        wanted.entry(period.to_owned()).or_default().insert(owner.to_owned());
     };
     for op in ops {
         if let Op::Hold(ask) = op {
-            ask.budgets.iter().for_each(|budget| want(&budget.period, &ask.key_id));
+            ask.budgets.iter().for_each(|budget| want(&budget.period, &budget.owner));
         }
     }
     for hold in state.holds.values() {
-        hold.budgets.iter().for_each(|held| want(&held.period, &hold.key_id));
+        hold.budgets.iter().for_each(|held| want(&held.period, held.owner(&hold.key_id)));
     }
-    // There are few periods at a time, and many keys.
-    for (period, keys) in wanted {
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        for (_, places, values) in pieces(1, &keys) {
+    // There are few periods at a time, and many owners.
+    for (period, owners) in wanted {
+        let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
+        for (_, places, values) in pieces(1, &owners) {
             let sql = format!("SELECT key_id, spent, pending FROM budgets WHERE period = $1 AND key_id IN ({places})");
             let values = std::iter::once(Value::from(&period)).chain(values).collect();
             for mut row in tx.query(&sql, values).await? {
@@ -293,7 +294,7 @@ async fn write_buckets(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> 
 
 async fn write_budgets(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> {
     let changed = state.budgets.iter().filter(|(_, row)| row.was != Some(row.now));
-    for ((key, period), BudgetRow { was, now }) in changed {
+    for ((owner, period), BudgetRow { was, now }) in changed {
         let sql = match was {
             None => "INSERT INTO budgets (key_id, period, spent, pending) VALUES ($1, $2, $3, $4)",
             Some(_) => {
@@ -301,7 +302,7 @@ async fn write_budgets(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> 
                  WHERE key_id = $1 AND period = $2 AND spent = $5 AND pending = $6"
             }
         };
-        let mut values = vec![key.into(), period.into(), now.spent.into(), now.pending.into()];
+        let mut values = vec![owner.into(), period.into(), now.spent.into(), now.pending.into()];
         values.extend(was.iter().flat_map(|was| [Value::from(was.spent), was.pending.into()]));
         wrote(tx.execute(sql, values).await?, 1)?;
     }
@@ -349,6 +350,19 @@ async fn write_requests(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error>
         ]
     })
     .await
+}
+
+async fn write_contents(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> {
+    for post in &state.posts {
+        let Some(content) = &post.content else { continue };
+        let sql =
+            "INSERT INTO contents (request_id, account_id, request, answer, expires_at) VALUES ($1, $2, $3, $4, $5)";
+        let (id, account_id) = (&post.line.id, &post.line.account_id);
+        let (request, answer) = (&content.request, &content.answer);
+        let values = vec![id.into(), account_id.into(), request.into(), answer.into(), content.expires_at.into()];
+        wrote(tx.execute(sql, values).await?, 1)?;
+    }
+    Ok(())
 }
 
 async fn write_rollups(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> {

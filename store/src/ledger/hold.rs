@@ -15,10 +15,25 @@ use crate::Error;
 /// What a hold took of a budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeldBudget {
+    /// Whose it is, where it is not the key's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
     pub(crate) period: String,
     pub(crate) amount: i64,
-    /// What the key might spend in the period when it was held.
+    /// What the owner might spend in the period when it was held.
     pub(crate) max: i64,
+}
+
+impl HeldBudget {
+    fn of(budget: &Budget, key_id: &str, amount: i64) -> Self {
+        let owner = Some(budget.owner.clone()).filter(|owner| owner != key_id);
+        Self { owner, period: budget.period.clone(), amount, max: budget.nanos_max.get() }
+    }
+
+    /// The id of whose budget it is.
+    pub(crate) fn owner<'a>(&'a self, key_id: &'a str) -> &'a str {
+        self.owner.as_deref().unwrap_or(key_id)
+    }
 }
 
 impl<'a> State<'a> {
@@ -35,12 +50,11 @@ impl<'a> State<'a> {
             Err(why) => return Ok(Done::Refused(Refused::Uncovered(why))),
         };
         let money = money_of(&parts);
-        if let Some(refused) = self.take_budgets(&ask.key_id, &ask.budgets, money)? {
+        if let Some(refused) = self.take_budgets(&ask.budgets, money)? {
             return Ok(Done::Refused(refused));
         }
         self.take(&parts)?;
-        let held =
-            |budget: &Budget| HeldBudget { period: budget.period.clone(), amount: money, max: budget.nanos_max.get() };
+        let held = |budget: &Budget| HeldBudget::of(budget, &ask.key_id, money);
         let hold = Hold {
             account_id: ask.account_id.clone(),
             key_id: ask.key_id.clone(),
@@ -66,9 +80,13 @@ impl<'a> State<'a> {
         let budgets: Vec<Budget> = hold
             .budgets
             .iter()
-            .map(|held| Budget { period: held.period.clone(), nanos_max: Nanos::new(held.max) })
+            .map(|held| Budget {
+                owner: held.owner(&hold.key_id).to_owned(),
+                period: held.period.clone(),
+                nanos_max: Nanos::new(held.max),
+            })
             .collect();
-        let (account_id, key_id) = (hold.account_id.clone(), hold.key_id.clone());
+        let account_id = hold.account_id.clone();
         let more = money.get().saturating_sub(money_of(&held));
         if more <= 0 {
             return Ok(Done::Held(held));
@@ -81,7 +99,7 @@ impl<'a> State<'a> {
             Ok(parts) => parts,
             Err(why) => return Ok(Done::Refused(Refused::Uncovered(why))),
         };
-        if let Some(refused) = self.take_budgets(&key_id, &budgets, more)? {
+        if let Some(refused) = self.take_budgets(&budgets, more)? {
             return Ok(Done::Refused(refused));
         }
         self.take(&parts)?;
@@ -126,7 +144,7 @@ impl<'a> State<'a> {
             self.change(&part.bucket, 0, part.amount.checked_neg().ok_or(Error::Overflow)?)?;
         }
         for held in &budgets {
-            self.settle_budget(&key_id, &held.period, held.amount, 0)?;
+            self.settle_budget(held.owner(&key_id), &held.period, held.amount, 0)?;
         }
         Ok(1)
     }

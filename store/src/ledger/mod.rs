@@ -26,7 +26,7 @@ pub(crate) use {
     writer::{Writer, start},
 };
 
-use crate::{Error, Store};
+use crate::{Error, Store, contents::Content};
 
 /// A request that is to be covered before it is worked on.
 #[derive(Debug, Clone)]
@@ -50,9 +50,11 @@ pub struct HoldAsk {
     pub expires_at: i64,
 }
 
-/// What a key may spend in a time.
+/// What a key, a project or an account may spend in a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
+    /// The id of whose budget it is.
+    pub owner: String,
     /// `day:2026-02-28`, `month:2026-02`, `total`.
     pub period: String,
     pub nanos_max: Nanos,
@@ -65,8 +67,8 @@ pub enum Refused {
     Account,
     /// Nothing pays for it.
     Uncovered(Uncovered),
-    /// The key may not spend so much.
-    Budget { period: String, wanted: Nanos, left: Nanos },
+    /// The owner of a budget may not spend so much.
+    Budget { owner: String, period: String, wanted: Nanos, left: Nanos },
     /// The hold it belongs to is not open any more.
     NotOpen,
 }
@@ -95,6 +97,8 @@ pub struct RequestLine {
 pub struct Post {
     pub line: RequestLine,
     pub settlement: Settlement,
+    /// What was asked and answered, where it is to be kept.
+    pub content: Option<Content>,
     /// Unix seconds.
     pub now: i64,
 }

@@ -10,7 +10,7 @@ use crate::Error;
 
 impl<'a> State<'a> {
     pub(super) fn post(&mut self, post: &'a Post) -> Result<Done, Error> {
-        let Post { line, settlement, now } = post;
+        let Post { line, settlement, now, .. } = post;
         let open = self.hold_of(&line.id)?.filter(|hold| hold.state == "pending" || hold.state == "expired");
         let Some(hold) = open else { return Ok(Done::Changed(0)) };
         // What was held is free again since its time was over.
@@ -60,7 +60,8 @@ impl<'a> State<'a> {
             });
         }
         for held in &budgets {
-            self.settle_budget(&key_id, &held.period, if expired { 0 } else { held.amount }, charge)?;
+            let amount = if expired { 0 } else { held.amount };
+            self.settle_budget(held.owner(&key_id), &held.period, amount, charge)?;
         }
         self.posts.push(post);
         self.roll_up(line, charge)?;

@@ -90,7 +90,7 @@ pub(super) struct Place<'a> {
     pub(super) new: Option<&'a Deposit>,
 }
 
-/// What a key has spent and holds of a budget.
+/// What was spent and is held of a budget.
 #[derive(Debug, Default)]
 pub(super) struct BudgetRow {
     /// `None`: there was none.
@@ -184,14 +184,15 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// Takes so much money of each of these budgets of a key, or of none.
-    pub(super) fn take_budgets(&mut self, key: &str, budgets: &[Budget], money: i64) -> Result<Option<Refused>, Error> {
+    /// Takes so much money of each of these budgets, or of none.
+    pub(super) fn take_budgets(&mut self, budgets: &[Budget], money: i64) -> Result<Option<Refused>, Error> {
         for budget in budgets {
             let max = budget.nanos_max.get();
-            let row = self.budget(key, &budget.period).now;
+            let row = self.budget(&budget.owner, &budget.period).now;
             let used = row.spent.checked_add(row.pending).ok_or(Error::Overflow)?;
             if money != 0 && used > max.saturating_sub(money) {
                 return Ok(Some(Refused::Budget {
+                    owner: budget.owner.clone(),
                     period: budget.period.clone(),
                     wanted: Nanos::new(money),
                     left: Nanos::new(max.saturating_sub(used).max(0)),
@@ -199,14 +200,14 @@ impl<'a> State<'a> {
             }
         }
         for budget in budgets {
-            self.settle_budget(key, &budget.period, -money, 0)?;
+            self.settle_budget(&budget.owner, &budget.period, -money, 0)?;
         }
         Ok(None)
     }
 
     /// Gives back what was held of a budget and spends what was used.
-    pub(super) fn settle_budget(&mut self, key: &str, period: &str, held: i64, spent: i64) -> Result<(), Error> {
-        let row = &mut self.budget(key, period).now;
+    pub(super) fn settle_budget(&mut self, owner: &str, period: &str, held: i64, spent: i64) -> Result<(), Error> {
+        let row = &mut self.budget(owner, period).now;
         *row = Spent {
             spent: row.spent.checked_add(spent).ok_or(Error::Overflow)?,
             pending: row.pending.checked_sub(held).ok_or(Error::Overflow)?,
@@ -214,8 +215,8 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    fn budget(&mut self, key: &str, period: &str) -> &mut BudgetRow {
-        self.budgets.entry((key.to_owned(), period.to_owned())).or_default()
+    fn budget(&mut self, owner: &str, period: &str) -> &mut BudgetRow {
+        self.budgets.entry((owner.to_owned(), period.to_owned())).or_default()
     }
 
     /// Adds a request to the sums of its minute, hour and day.

@@ -1,6 +1,7 @@
 use qwenda_ledger::{
     account::Most,
     money::{Currency, Nanos},
+    terms::Terms,
 };
 
 use super::{batch::Batch, *};
@@ -35,6 +36,8 @@ fn account(id: &str) -> AccountRow {
         suspended_at: None,
         version: 1,
         created_at: 0,
+        terms: Terms::default(),
+        content_days: 0,
     }
 }
 
@@ -46,7 +49,7 @@ fn ask(id: &str, account: &str) -> HoldAsk {
         model: "m".to_owned(),
         price_id: "p".to_owned(),
         most: Most { tokens: 0, money: Nanos::new(10), money_allowed: true },
-        budgets: vec![Budget { period: "total".to_owned(), nanos_max: Nanos::new(45) }],
+        budgets: vec![Budget { owner: "k".to_owned(), period: "total".to_owned(), nanos_max: Nanos::new(45) }],
         instance: "i".to_owned(),
         now: 0,
         expires_at: 10,

@@ -8,9 +8,11 @@ use qwenda_ledger::{
 };
 use qwenda_store::{
     admin::AdminKeyRow,
+    contents::Content,
     deposits::DepositRow,
     keys::{KeyAccount, KeyRow},
-    ledger::Deposited,
+    ledger::{Deposited, HoldAsk, Post},
+    projects::ProjectRow,
     usage::{Apart, UsageRow, Wanted},
 };
 
@@ -26,6 +28,9 @@ on_both! {
     a_deposit_is_found_as_it_was_made
     pages_of_keys_and_accounts_follow_each_other
     usage_is_summed_by_what_is_told_apart
+    a_key_knows_its_project_and_what_is_above_it
+    a_project_is_changed_by_who_has_seen_it
+    content_is_kept_for_so_long
 }
 
 fn hash(seed: u8) -> KeyHash {
@@ -42,6 +47,7 @@ fn key(seed: u8) -> KeyRow {
         created_at: i64::from(seed / 2),
         revoked_at: None,
         account: None,
+        project: None,
         terms: Terms::default(),
         version: 1,
     }
@@ -123,7 +129,14 @@ async fn a_deposit_is_found_as_it_was_made(database: &Database) {
 
 async fn pages_of_keys_and_accounts_follow_each_other(database: &Database) {
     let store = funded(database, 0).await;
-    let of_a = KeyAccount { id: "a".to_owned(), currency: account("a").currency, quota_stops: false, suspended: false };
+    let of_a = KeyAccount {
+        id: "a".to_owned(),
+        currency: account("a").currency,
+        quota_stops: false,
+        suspended: false,
+        content_days: 0,
+        terms: Terms::default(),
+    };
     for seed in 1..=5 {
         let account = (seed > 3).then(|| of_a.clone());
         store.key_create(&KeyRow { account, ..key(seed) }).await.unwrap();
@@ -170,4 +183,86 @@ async fn usage_is_summed_by_what_is_told_apart(database: &Database) {
     assert_eq!(rows(key, 1).await, ["/l/ 1 11 CNY"]);
     let all = Apart { account: true, key: true, model: true };
     assert_eq!(rows(all, 0).await, ["a/k/m 1 5 CNY", "a/k/n 1 7 CNY", "a/l/m 1 11 CNY"]);
+}
+
+fn project(id: &str, name: &str) -> ProjectRow {
+    ProjectRow {
+        id: id.to_owned(),
+        account_id: "a".to_owned(),
+        name: name.to_owned(),
+        terms: Terms { requests_per_minute: Some(7), ..Terms::default() },
+        disabled_at: None,
+        version: 1,
+        created_at: 3,
+    }
+}
+
+async fn a_key_knows_its_project_and_what_is_above_it(database: &Database) {
+    let store = funded(database, 0).await;
+    let shop = project("prj_1", "shop");
+    assert!(store.project_create(&shop).await.unwrap());
+    let mut of_a = store.account("a").await.unwrap().unwrap();
+    of_a.terms.models = Some(vec!["qwen-*".to_owned()]);
+    of_a.content_days = 30;
+    assert!(store.account_update(&of_a).await.unwrap());
+    let row = KeyRow { account: Some(of_a.into()), project: Some(shop.into()), ..key(1) };
+    store.key_create(&row).await.unwrap();
+    store.key_create(&key(2)).await.unwrap();
+    assert_eq!(store.key_by_hash(hash(1)).await.unwrap().unwrap(), row);
+    assert_eq!(store.key_by_id("id-2").await.unwrap().unwrap(), key(2));
+    assert!(store.key_rotate(&row, hash(3), "next", NOW + 9, NOW).await.unwrap());
+    let old = store.key_by_old_hash(hash(1), NOW).await.unwrap().unwrap();
+    assert_eq!((old.hash, old.project, old.account), (hash(1), row.project, row.account));
+    // Its usage is the project's.
+    for (id, key_id) in [("r1", "id-1"), ("r2", "id-2")] {
+        let ask = HoldAsk { key_id: key_id.to_owned(), ..ask(id, 0, 0) };
+        let parts = store.hold(ask.clone()).await.unwrap().unwrap();
+        store.post(used(&ask, &parts, 0)).await.unwrap();
+    }
+    let wanted = Wanted { project_id: Some("prj_1".to_owned()), until: i64::MAX, limit: 9, ..Wanted::default() };
+    let ids = |wanted: Wanted| {
+        let store = &store;
+        async move { store.requests(&wanted).await.unwrap().into_iter().map(|one| one.line.id).collect::<Vec<_>>() }
+    };
+    assert_eq!(ids(wanted.clone()).await, ["r1"]);
+    assert_eq!(ids(Wanted { account_id: Some("a".to_owned()), ..wanted.clone() }).await, ["r1"]);
+    assert_eq!(store.usage("day", Apart::default(), &wanted, 0).await.unwrap()[0].row.requests, 1);
+    assert_eq!(store.rollups("day", &wanted).await.unwrap().len(), 1);
+}
+
+async fn a_project_is_changed_by_who_has_seen_it(database: &Database) {
+    let store = funded(database, 0).await;
+    for (id, name) in [("prj_1", "shop"), ("prj_2", "web"), ("prj_3", "app")] {
+        assert!(store.project_create(&project(id, name)).await.unwrap());
+    }
+    assert!(!store.project_create(&project("prj_4", "shop")).await.unwrap());
+    let seen = store.project_by_id("prj_2").await.unwrap().unwrap();
+    assert_eq!(seen, project("prj_2", "web"));
+    let disabled = ProjectRow { disabled_at: Some(9), ..seen.clone() };
+    assert!(store.project_update(&disabled).await.unwrap());
+    assert!(!store.project_update(&seen).await.unwrap());
+    let named = store.projects_named("web", Some("a")).await.unwrap();
+    assert_eq!(named, [ProjectRow { version: 2, ..disabled }]);
+    assert_eq!(store.projects_named("web", Some("b")).await.unwrap(), []);
+    let first = store.project_page(Some("a"), None, 2).await.unwrap();
+    let rest = store.project_page(None, first.last(), 9).await.unwrap();
+    assert_eq!((first.len(), rest.len(), rest[0].id.as_str()), (2, 1, "prj_3"));
+}
+
+async fn content_is_kept_for_so_long(database: &Database) {
+    let store = funded(database, 0).await;
+    let content = |expires_at| Content { request: "{}".to_owned(), answer: "[]".to_owned(), expires_at };
+    for (id, expires_at) in [("r1", NOW + 10), ("r2", NOW + 20), ("r3", NOW + 20)] {
+        let ask = ask(id, 0, 0);
+        let parts = store.hold(ask.clone()).await.unwrap().unwrap();
+        let post = Post { content: Some(content(expires_at)), ..used(&ask, &parts, 0) };
+        assert!(store.post(post.clone()).await.unwrap());
+        assert!(!store.post(post).await.unwrap());
+    }
+    assert_eq!(store.content("r1", NOW + 9).await.unwrap(), Some(content(NOW + 10)));
+    assert_eq!(store.content("r1", NOW + 10).await.unwrap(), None);
+    assert_eq!(store.contents_expire(NOW + 10).await.unwrap(), 1);
+    assert_eq!(store.contents_remove("b").await.unwrap(), 0);
+    assert_eq!(store.contents_remove("a").await.unwrap(), 2);
+    assert_eq!(store.content("r2", NOW).await.unwrap(), None);
 }

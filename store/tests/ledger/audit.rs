@@ -112,22 +112,22 @@ async fn every_planted_difference_is_found(database: &Database) {
         ),
         (
             "UPDATE budgets SET spent = 6",
-            "the budget total of key k states 6 spent, but its holds come to 7",
+            "the budget total of k states 6 spent, but its holds come to 7",
             "UPDATE budgets SET spent = 7",
         ),
         (
             "UPDATE budgets SET pending = 0",
-            "the budget total of key k states 0 pending, but its holds come to 20",
+            "the budget total of k states 0 pending, but its holds come to 20",
             "UPDATE budgets SET pending = 20",
         ),
         (
             "UPDATE budgets SET period = 'other'",
-            "the budget other of key k states 7 spent, but its holds come to 0",
+            "the budget other of k states 7 spent, but its holds come to 0",
             "UPDATE budgets SET period = 'total'",
         ),
         (
             "DELETE FROM budgets",
-            "the budget total of key k states 0 spent, but its holds come to 7",
+            "the budget total of k states 0 spent, but its holds come to 7",
             "INSERT INTO budgets VALUES ('k', 'total', 7, 20)",
         ),
     ];

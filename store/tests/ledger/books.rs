@@ -4,6 +4,7 @@ use qwenda_ledger::{
     account::{Kind, Most, Part, settle},
     money::{Currency, Nanos},
     price::{Charge, Line, LineKind, Usage},
+    terms::Terms,
 };
 use qwenda_store::{
     Store,
@@ -28,6 +29,8 @@ pub(crate) fn account(id: &str) -> AccountRow {
         suspended_at: None,
         version: 1,
         created_at: NOW,
+        terms: Terms::default(),
+        content_days: 0,
     }
 }
 
@@ -47,8 +50,13 @@ pub(crate) fn ask(id: &str, tokens: u64, money: i64) -> HoldAsk {
     }
 }
 
+/// Of the key of `ask`.
 pub(crate) fn budget(period: &str, nanos_max: i64) -> Budget {
-    Budget { period: period.to_owned(), nanos_max: Nanos::new(nanos_max) }
+    budget_of("k", period, nanos_max)
+}
+
+pub(crate) fn budget_of(owner: &str, period: &str, nanos_max: i64) -> Budget {
+    Budget { owner: owner.to_owned(), period: period.to_owned(), nanos_max: Nanos::new(nanos_max) }
 }
 
 /// What `ask` comes to when it used so many input tokens, at a nano each.
@@ -70,7 +78,7 @@ pub(crate) fn used(ask: &HoldAsk, parts: &[Part], tokens: u64) -> Post {
         first_token_ms: None,
         took_ms: 12,
     };
-    Post { line, settlement, now: ask.now + 1 }
+    Post { line, settlement, content: None, now: ask.now + 1 }
 }
 
 pub(crate) fn money(id: &str, amount: i64) -> Deposit {
@@ -104,7 +112,7 @@ pub(crate) fn said(held: Result<Vec<Part>, Refused>) -> String {
             parts.iter().map(|part| format!("{} {}", short(&part.bucket), part.amount)).collect::<Vec<_>>().join(", ")
         }
         Err(Refused::Uncovered(why)) => why.to_string(),
-        Err(Refused::Budget { period, wanted, left }) => {
+        Err(Refused::Budget { period, wanted, left, .. }) => {
             format!("{period}: wanted {}, left {}", wanted.get(), left.get())
         }
         Err(other) => format!("{other:?}"),

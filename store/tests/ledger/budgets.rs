@@ -4,7 +4,7 @@ use qwenda_ledger::money::Nanos;
 use qwenda_store::ledger::HoldAsk;
 
 use crate::{
-    books::{HOLD_SECONDS, NOW, ask, budget, funded, has, hold, said, tokens, used},
+    books::{HOLD_SECONDS, NOW, ask, budget, budget_of, funded, has, hold, said, tokens, used},
     database::Database,
 };
 
@@ -13,6 +13,7 @@ on_both! {
     a_top_up_counts_in_the_same_budgets
     what_was_not_spent_of_a_budget_may_be_spent
     a_request_that_takes_no_money_needs_no_budget
+    keys_share_the_budget_of_their_project
 }
 
 const DAY: &str = "day:2026-02-28";
@@ -48,7 +49,9 @@ async fn budgets_are_taken_together_or_not_at_all(database: &Database) {
     assert_eq!(hold(&store, &next_month).await, "total: wanted 6, left 5");
     assert_eq!(database.number("SELECT pending FROM budgets WHERE period = 'month:2026-03'").await, 0);
     // Another key has its own.
-    assert_eq!(hold(&store, &HoldAsk { key_id: "other".to_owned(), ..limited("r5", 50) }).await, "balance 50");
+    let budgets = vec![budget_of("other", DAY, 50), budget_of("other", "total", 75)];
+    let of_other = HoldAsk { key_id: "other".to_owned(), budgets, ..ask("r5", 0, 50) };
+    assert_eq!(hold(&store, &of_other).await, "balance 50");
     assert_eq!(has(&store).await, "balance 1000-120");
 }
 
@@ -91,4 +94,23 @@ async fn a_request_that_takes_no_money_needs_no_budget(database: &Database) {
     assert!(store.post(used(&ask, &parts, 55)).await.unwrap());
     assert_eq!(hold(&store, &limited("r2", 1)).await, format!("{DAY}: wanted 1, left 0"));
     assert_eq!(hold(&store, &HoldAsk { most: crate::books::ask("", 4, 4).most, ..limited("r3", 0) }).await, "q 4");
+}
+
+async fn keys_share_the_budget_of_their_project(database: &Database) {
+    let store = funded(database, 1000).await;
+    let of = |id: &str, key: &str, money| {
+        let budgets = vec![budget_of(key, "total", 60), budget_of("p", "total", 100)];
+        HoldAsk { key_id: key.to_owned(), budgets, ..ask(id, 0, money) }
+    };
+    let first = of("r1", "k1", 60);
+    assert_eq!(hold(&store, &first).await, "balance 60");
+    assert_eq!(hold(&store, &of("r2", "k1", 1)).await, "total: wanted 1, left 0");
+    assert_eq!(hold(&store, &of("r3", "k2", 41)).await, "total: wanted 41, left 40");
+    assert_eq!(hold(&store, &of("r3", "k2", 30)).await, "balance 30");
+    let more = said(store.top_up("r3", Nanos::new(41), NOW + 700, NOW).await.unwrap());
+    assert_eq!(more, "total: wanted 11, left 10");
+    assert!(store.post(used(&first, &store.hold(first.clone()).await.unwrap().unwrap(), 20)).await.unwrap());
+    assert!(store.void("r3", NOW).await.unwrap());
+    let spent = async |owner| store.budget_spent(owner, "total").await.unwrap();
+    assert_eq!((spent("k1").await, spent("k2").await, spent("p").await), (20, 0, 20));
 }

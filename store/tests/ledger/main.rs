@@ -24,3 +24,4 @@ mod posts;
 mod prices;
 mod replicas;
 mod simulation;
+mod tls;

@@ -105,18 +105,19 @@ impl Model {
         .collect()
     }
 
-    fn take_budgets(&mut self, key: &str, budgets: &[Budget], money: i64) -> Result<(), Refused> {
+    fn take_budgets(&mut self, budgets: &[Budget], money: i64) -> Result<(), Refused> {
         for budget in budgets {
             let (spent, pending) =
-                self.budgets.get(&(key.to_owned(), budget.period.clone())).copied().unwrap_or_default();
+                self.budgets.get(&(budget.owner.clone(), budget.period.clone())).copied().unwrap_or_default();
             let max = budget.nanos_max.get();
             if money > 0 && spent + pending + money > max {
                 let left = Nanos::new((max - spent - pending).max(0));
-                return Err(Refused::Budget { period: budget.period.clone(), wanted: Nanos::new(money), left });
+                let (owner, period) = (budget.owner.clone(), budget.period.clone());
+                return Err(Refused::Budget { owner, period, wanted: Nanos::new(money), left });
             }
         }
         for budget in budgets {
-            self.budgets.entry((key.to_owned(), budget.period.clone())).or_default().1 += money;
+            self.budgets.entry((budget.owner.clone(), budget.period.clone())).or_default().1 += money;
         }
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Model {
         }
         let credit = Nanos::new(self.credit[&ask.account_id]);
         let parts = cover(&self.free(&ask.account_id), credit, ask.most, ask.now).map_err(Refused::Uncovered)?;
-        self.take_budgets(&ask.key_id, &ask.budgets, money(&parts))?;
+        self.take_budgets(&ask.budgets, money(&parts))?;
         for part in &parts {
             self.places.get_mut(&part.bucket).unwrap().pending += part.amount;
         }
@@ -140,7 +141,7 @@ impl Model {
         let Some(hold) = self.holds.get(id).filter(|hold| hold.state == State::Open).cloned() else {
             return Err(Refused::NotOpen);
         };
-        let (account, key) = (&hold.ask.account_id, &hold.ask.key_id);
+        let account = &hold.ask.account_id;
         let more = all - money(&hold.parts);
         if more <= 0 {
             return Ok(hold.parts);
@@ -149,7 +150,7 @@ impl Model {
         let most = Most { tokens: 0, money: Nanos::new(more), money_allowed: true };
         let new = cover(&balance, Nanos::new(self.credit[account]), most, now).map_err(Refused::Uncovered)?;
         let Some(new) = new.into_iter().next() else { return Ok(hold.parts) };
-        self.take_budgets(key, &hold.ask.budgets, more)?;
+        self.take_budgets(&hold.ask.budgets, more)?;
         self.places.get_mut(&new.bucket).unwrap().pending += more;
         let hold = self.holds.get_mut(id).unwrap();
         hold.ask.expires_at = expires_at;
@@ -167,7 +168,7 @@ impl Model {
             self.places.get_mut(&part.bucket).unwrap().pending -= part.amount;
         }
         for budget in &hold.ask.budgets {
-            let of = (hold.ask.key_id.clone(), budget.period.clone());
+            let of = (budget.owner.clone(), budget.period.clone());
             self.budgets.get_mut(&of).unwrap().1 -= money(&hold.parts);
         }
         true
@@ -187,7 +188,7 @@ impl Model {
         }
         self.places.get_mut(&format!("balance:{}", hold.ask.account_id)).unwrap().posted -= charge;
         for budget in &hold.ask.budgets {
-            let of = (hold.ask.key_id.clone(), budget.period.clone());
+            let of = (budget.owner.clone(), budget.period.clone());
             self.budgets.get_mut(&of).unwrap().0 += charge;
         }
         self.charges.insert(id.clone(), charge);

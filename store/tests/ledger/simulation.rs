@@ -14,7 +14,7 @@ use qwenda_store::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    books::{NOW, account, ask, at_once, budget, money, said, tokens, used},
+    books::{NOW, account, ask, at_once, budget_of, money, said, tokens, used},
     database::Database,
     model::{Model, State, Step},
 };
@@ -252,7 +252,8 @@ impl Life {
         if self.random.below(2) == 0 {
             let day = format!("day:{}", (self.now - NOW).div_euclid(5000));
             let month = format!("month:{}", (self.now - NOW).div_euclid(40_000));
-            ask.budgets = vec![budget(&day, 600), budget(&month, 3000)];
+            // Of the key, and of the project that two keys share.
+            ask.budgets = vec![budget_of(&ask.key_id, &day, 600), budget_of(&format!("p{account}"), &month, 3000)];
         }
         ask
     }

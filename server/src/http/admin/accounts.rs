@@ -15,9 +15,10 @@ use super::{
     call::Call,
     failure::{internal, of_accounts},
     form::{missing, wrong},
+    terms::{self, OF_ACCOUNTS, OF_PROJECTS},
     versioned,
 };
-use crate::accounts::{AccountRow, Accounts, BucketRow, Changes, Tokens};
+use crate::accounts::{AccountRow, Accounts, BucketRow, CONTENT_DAYS_MAX, Changes, Tokens};
 
 pub(in crate::http) async fn create(call: Call) -> Result<Response, Failure> {
     call.must(Action::ManageAccounts)?;
@@ -53,14 +54,16 @@ pub(in crate::http) async fn show(Path(which): Path<String>, call: Call) -> Resu
 pub(in crate::http) async fn change(Path(which): Path<String>, call: Call) -> Result<Response, Failure> {
     call.must(Action::ManageAccounts)?;
     let mut form = call.form()?;
+    let accounts = call.admin.accounts();
+    let account = accounts.find(&which).await.map_err(of_accounts)?;
     let changes = Changes {
         credit: form.unsigned("credit")?,
         quota_stops: form.flag("quota_stops")?,
         suspended: form.flag("suspended")?,
+        terms: Some(terms::changed(&mut form, &account.terms, &[OF_PROJECTS, OF_ACCOUNTS])?),
+        content_days: form.whole("content_days", 0..=CONTENT_DAYS_MAX)?,
     };
     form.end()?;
-    let accounts = call.admin.accounts();
-    let account = accounts.find(&which).await.map_err(of_accounts)?;
     call.must_match(account.version, "account")?;
     let account = accounts.change(account, changes).await.map_err(of_accounts)?;
     call.admin.did("changed an account", &account.id);
@@ -139,6 +142,7 @@ async fn shown(accounts: &Accounts, account: &AccountRow) -> Result<Response, Fa
     record["held"] = Nanos::new(pending).to_string().into();
     record["spendable"] = Nanos::new(spendable).to_string().into();
     record["tokens"] = buckets.iter().filter(|bucket| bucket.kind != Kind::Balance).map(tokens).collect();
+    record["spent"] = terms::spent(accounts.spent(account).await.map_err(of_accounts)?);
     Ok(versioned(record, account.version))
 }
 
@@ -151,6 +155,8 @@ fn record(account: &AccountRow) -> Value {
         "quota_stops": account.quota_stops,
         "suspended": account.suspended_at.is_some(),
         "suspended_at": account.suspended_at,
+        "terms": account.terms,
+        "content_days": account.content_days,
         "version": account.version,
         "created_at": account.created_at,
     })

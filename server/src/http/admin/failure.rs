@@ -3,7 +3,7 @@
 use qwenda_types::error::{ApiError, Code};
 
 use super::form::wrong;
-use crate::{accounts::AccountsError, keys::KeysError};
+use crate::{accounts::AccountsError, keys::KeysError, projects::ProjectsError};
 
 pub(super) fn of_accounts(error: AccountsError) -> ApiError {
     match error {
@@ -21,6 +21,7 @@ pub(super) fn of_accounts(error: AccountsError) -> ApiError {
         AccountsError::Models { why, .. } => wrong("models", &why),
         AccountsError::TooLittle => ApiError::of(Code::Conflict).say(error),
         AccountsError::Changed => ApiError::of(Code::PreconditionFailed).say(error),
+        AccountsError::OfKeys { field } => wrong(field, &error.to_string()),
         AccountsError::Grain { .. } => wrong("grain", "it must be minute, hour or day"),
     }
 }
@@ -30,6 +31,10 @@ pub(super) fn of_keys(error: KeysError) -> ApiError {
         KeysError::Name => wrong("name", "it must have 1 to 100 characters and none that control a terminal"),
         KeysError::Terms(bad) => wrong(bad.field, &format!("`{}` is none: {}", bad.value, bad.why)),
         KeysError::NoSuchAccount { .. } => wrong("account", &error.to_string()),
+        KeysError::NoSuchProject { .. } | KeysError::AmbiguousProject { .. } | KeysError::OtherAccount { .. } => {
+            wrong("project", &error.to_string())
+        }
+        KeysError::OfAccounts { field } => wrong(field, &error.to_string()),
         KeysError::NoSuchKey { .. } => {
             ApiError::of(Code::NotFound).say(format!("{error}; `GET /admin/v1/keys` lists those there are"))
         }
@@ -40,6 +45,21 @@ pub(super) fn of_keys(error: KeysError) -> ApiError {
         KeysError::Store(_) | KeysError::Secret { .. } | KeysError::OtherSecret { .. } | KeysError::Random(_) => {
             internal(error)
         }
+    }
+}
+
+pub(super) fn of_projects(error: ProjectsError) -> ApiError {
+    match error {
+        ProjectsError::Accounts(error) => of_accounts(error),
+        ProjectsError::Keys(KeysError::NoSuchProject { .. }) => {
+            ApiError::of(Code::NotFound).say(format!("{error}; `GET /admin/v1/projects` lists those there are"))
+        }
+        ProjectsError::Keys(KeysError::AmbiguousProject { .. }) => ApiError::of(Code::Conflict).say(error),
+        ProjectsError::Keys(error) => of_keys(error),
+        ProjectsError::Name => wrong("name", "it must have 1 to 100 characters and none that control a terminal"),
+        ProjectsError::Taken { .. } => ApiError::of(Code::Conflict).say(error),
+        ProjectsError::OfAccounts { field } => wrong(field, &error.to_string()),
+        ProjectsError::Changed => ApiError::of(Code::PreconditionFailed).say(error),
     }
 }
 

@@ -6,43 +6,31 @@ use qwenda_ledger::{
     terms::Terms,
 };
 use qwenda_types::error::{ApiError, Code};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     super::error::Failure,
     Page,
     call::Call,
-    failure::{internal, of_accounts, of_keys},
-    form::{Form, missing, wrong},
+    failure::{of_accounts, of_keys},
+    form::{missing, wrong},
+    terms::{self, OF_KEYS, OF_PROJECTS},
     versioned,
 };
 use crate::keys::{KeyInfo, Keys, NewKey};
 
-/// More than any machine does in a minute.
-const PER_MINUTE_MAX: u64 = 1_000_000_000_000;
-/// The terms of a key, by their names.
-const TERMS: [&str; 10] = [
-    "models",
-    "networks",
-    "expires_at",
-    "role",
-    "requests_per_minute",
-    "tokens_per_minute",
-    "concurrency",
-    "budget_day",
-    "budget_month",
-    "budget_total",
-];
+/// The terms that keys have.
+const TERMS: &[&[&str]] = &[OF_PROJECTS, OF_KEYS];
 
 pub(in crate::http) async fn create(call: Call) -> Result<Response, Failure> {
     call.must(Action::ManageKeys)?;
     let mut form = call.form()?;
     let name = form.text("name")?.ok_or_else(|| missing("name"))?;
-    let account = form.text("account")?;
-    let terms = changed(&mut form, &Terms::default())?;
+    let (account, project) = (form.text("account")?, form.text("project")?);
+    let terms = terms::changed(&mut form, &Terms::default(), TERMS)?;
     form.end()?;
-    check(&call, &terms, account.is_some())?;
-    let (key, info) = call.admin.keys().create(NewKey { name, account, terms }).await.map_err(of_keys)?;
+    check(&call, &terms, account.is_some() || project.is_some())?;
+    let (key, info) = call.admin.keys().create(NewKey { name, account, project, terms }).await.map_err(of_keys)?;
     call.admin.did("made a key", &info.id);
     let mut record = record(&info);
     record["key"] = key.reveal().into();
@@ -75,7 +63,7 @@ pub(in crate::http) async fn change(Path(which): Path<String>, call: Call) -> Re
     let keys = call.admin.keys();
     let info = working(&keys, &which).await?;
     let mut form = call.form()?;
-    let terms = changed(&mut form, &info.terms)?;
+    let terms = terms::changed(&mut form, &info.terms, TERMS)?;
     form.end()?;
     call.must_match(info.version, "key")?;
     check(&call, &terms, info.account_id.is_some())?;
@@ -122,41 +110,8 @@ async fn working(keys: &Keys, which: &str) -> Result<KeyInfo, ApiError> {
     Ok(info)
 }
 
-/// The terms with what was sent: an absent field leaves one as it is, `null` takes it away.
-fn changed(form: &mut Form, terms: &Terms) -> Result<Terms, ApiError> {
-    let mut all = match serde_json::to_value(terms) {
-        Ok(Value::Object(map)) => map,
-        other => return Err(internal(format!("terms are written as {other:?}"))),
-    };
-    for name in TERMS {
-        match form.nullable(name) {
-            None => {}
-            Some(Value::Null) => {
-                all.remove(name);
-            }
-            Some(value) => {
-                // By itself, so that the field can be named.
-                let alone = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
-                serde_json::from_value::<Terms>(alone).map_err(|error| wrong(name, &error.to_string()))?;
-                all.insert(name.to_owned(), value);
-            }
-        }
-    }
-    serde_json::from_value(Value::Object(all)).map_err(internal)
-}
-
 /// What terms must be besides well-formed.
 fn check(call: &Call, terms: &Terms, has_account: bool) -> Result<(), ApiError> {
-    let counts = [
-        ("requests_per_minute", terms.requests_per_minute, PER_MINUTE_MAX),
-        ("tokens_per_minute", terms.tokens_per_minute, PER_MINUTE_MAX),
-        ("concurrency", terms.concurrency.map(u64::from), u32::MAX.into()),
-    ];
-    for (name, count, max) in counts {
-        if count.is_some_and(|count| !(1..=max).contains(&count)) {
-            return Err(wrong(name, &format!("it must be in [1, {max}], or null for no limit")));
-        }
-    }
     let budgets =
         [("budget_day", terms.budget_day), ("budget_month", terms.budget_month), ("budget_total", terms.budget_total)];
     if let Some((name, _)) = budgets.into_iter().find(|(_, budget)| budget.is_some() && !has_account) {
@@ -171,9 +126,7 @@ fn check(call: &Call, terms: &Terms, has_account: bool) -> Result<(), ApiError> 
 
 async fn shown(keys: &Keys, info: &KeyInfo) -> Result<Response, Failure> {
     let mut record = record(info);
-    let spent = keys.spent(info).await.map_err(of_keys)?;
-    record["spent"] =
-        spent.into_iter().map(|of| (of.period, Value::from(of.spent.to_string()))).collect::<Map<_, _>>().into();
+    record["spent"] = terms::spent(keys.spent(info).await.map_err(of_keys)?);
     Ok(versioned(record, info.version))
 }
 
@@ -183,6 +136,7 @@ fn record(key: &KeyInfo) -> Value {
         "name": key.name,
         "last4": key.last_four,
         "account": key.account_id,
+        "project": key.project_id,
         "terms": key.terms,
         "version": key.version,
         "created_at": key.created_at,

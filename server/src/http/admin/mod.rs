@@ -10,7 +10,9 @@ mod form;
 pub(super) mod keys;
 mod period;
 pub(super) mod prices;
+pub(super) mod projects;
 pub(super) mod statement;
+mod terms;
 pub(super) mod usage;
 
 use axum::{

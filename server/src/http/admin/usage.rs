@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
+use axum::{Json, extract::Path};
 use qwenda_ledger::{money::Nanos, policy::Action, price::PriceEntry};
 use qwenda_store::{
     ledger::GRAINS,
@@ -15,7 +15,7 @@ use super::{
     super::error::Failure,
     Page,
     call::Call,
-    failure::{internal, of_accounts, of_keys},
+    failure::{internal, of_accounts, of_keys, of_projects},
     form::{Form, wrong},
     period::Period,
 };
@@ -90,9 +90,16 @@ fn record(row: &UsageRow, apart: Apart) -> Value {
     record
 }
 
-/// What `account` and `key` of the query mean.
+/// What `account`, `project` and `key` of the query mean.
 async fn wanted(call: &Call, form: &mut Form, period: Period, limit: i64) -> Result<Wanted, ApiError> {
-    let (account, key) = (form.text("account")?, form.text("key")?);
+    let (account, project, key) = (form.text("account")?, form.text("project")?, form.text("key")?);
+    if project.is_some() && key.is_some() {
+        return Err(wrong("project", "it goes without `key`, which is of one project at most"));
+    }
+    let project_id = match project {
+        None => None,
+        Some(which) => Some(call.admin.projects().find(&which, account.as_deref()).await.map_err(of_projects)?.id),
+    };
     let account_id = match account {
         None => None,
         Some(which) => Some(call.admin.accounts().find(&which).await.map_err(of_accounts)?.id),
@@ -101,7 +108,7 @@ async fn wanted(call: &Call, form: &mut Form, period: Period, limit: i64) -> Res
         None => None,
         Some(which) => Some(call.admin.keys().find(&which).await.map_err(of_keys)?.id),
     };
-    Ok(Wanted { account_id, key_id, from: period.from, until: period.until, after: None, limit })
+    Ok(Wanted { account_id, key_id, project_id, from: period.from, until: period.until, after: None, limit })
 }
 
 pub(in crate::http) async fn requests(call: Call) -> Result<Json<Value>, Failure> {
@@ -121,6 +128,25 @@ pub(in crate::http) async fn requests(call: Call) -> Result<Json<Value>, Failure
     };
     let rows = call.admin.accounts().requests(&wanted).await.map_err(of_accounts)?;
     Ok(page.show(rows.iter().map(with_account).collect()))
+}
+
+/// What was asked and answered, where the account wishes it kept.
+pub(in crate::http) async fn content(Path(id): Path<String>, call: Call) -> Result<Json<Value>, Failure> {
+    call.must(Action::ManageAccounts)?;
+    call.query()?.end()?;
+    let found = call.admin.store.content(&id, call.admin.now()).await.map_err(internal)?;
+    let content = found.ok_or_else(|| {
+        let why = "Content is kept where an account has `content_days`, from then on and for so long.";
+        ApiError::of(Code::NotFound).say(format!("Nothing is kept of a request of the id `{id}`. {why}"))
+    })?;
+    call.admin.did("read the content of a request", &id);
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(internal);
+    Ok(Json(json!({
+        "id": id,
+        "request": read(&content.request)?,
+        "answer": read(&content.answer)?,
+        "expires_at": content.expires_at,
+    })))
 }
 
 fn with_account(request: &PaidRequest) -> Value {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod keys;
+mod projects;
 mod roles;
 mod signing;
 mod temporary;
