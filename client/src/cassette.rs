@@ -142,6 +142,7 @@ fn asked(request: &Request) -> Exchange {
     let method = match request.method {
         Method::Get => "GET",
         Method::Post => "POST",
+        Method::Put => "PUT",
         Method::Delete => "DELETE",
     };
     // Whoever plays it back may ask at another address.

@@ -8,7 +8,8 @@
 //! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
 //!
 //! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
-//! ([`extract`]); `embedded` for models in this process; `memory` for conversations in an SQLite file;
+//! ([`extract`]); `embedded` for models in this process; `memory` for conversations in an SQLite file,
+//! `pgvector` for what they remember in PostgreSQL;
 //! `blocking` for programs that do not await.
 //!
 //! # Example

@@ -3,7 +3,10 @@
 
 mod embedder;
 mod flat;
+#[cfg(feature = "pgvector")]
+mod pg;
 pub(crate) mod pieces;
+mod qdrant;
 mod ram;
 #[cfg(feature = "memory")]
 mod sqlite;
@@ -20,6 +23,9 @@ use serde_json::{Map, Value};
 use crate::{Error, Result, error::Kind};
 
 pub use embedder::{Embedder, ModelEmbedder, Wanted};
+#[cfg(feature = "pgvector")]
+pub use pg::PgVectors;
+pub use qdrant::QdrantVectors;
 pub use ram::RamVectors;
 #[cfg(feature = "memory")]
 pub use sqlite::SqliteVectors;

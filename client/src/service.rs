@@ -115,7 +115,7 @@ impl Service {
 }
 
 /// The address without a slash at its end. What is wrong with one is not shown: it may have a password.
-fn plain_url(text: &str) -> Result<String, Error> {
+pub(crate) fn plain_url(text: &str) -> Result<String, Error> {
     let wrong = || {
         Error::of(Kind::Config)
             .say("a base URL is an address such as http://127.0.0.1:8080/v1, without user, password, query or fragment")

@@ -28,6 +28,8 @@ pub enum Method {
     Get,
     /// Asks.
     Post,
+    /// Puts something there.
+    Put,
     /// Removes.
     Delete,
 }

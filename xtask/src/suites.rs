@@ -1,7 +1,9 @@
 //! What tests need and packages carry: fetched once into the build folder, never committed.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,16 +12,13 @@ use crate::run;
 /// The package that has the official JSON Schema test suite in its source archive.
 const JSON_SCHEMA: (&str, &str) = ("jsonschema", "4.26.0");
 
-/// The package whose wheels carry a PostgreSQL server, and the Python that they are of.
+/// The package whose wheels carry a PostgreSQL server with pgvector, and the Python that they are of.
 const POSTGRES: (&str, &str, &str) = ("pgserver", "0.1.4", "3.12");
 
-/// The folder of the programs of a PostgreSQL server, where this machine has none and there is one for it.
+/// The folder of the programs of a PostgreSQL server with pgvector, where this machine has none and there is one for
+/// it.
 pub(crate) fn postgres() -> Result<Option<PathBuf>, String> {
-    // Where distributions of Linux put them, and on the path.
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
-    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    if folders.iter().any(|folder| folder.join("initdb").is_file()) {
+    if has_postgres(&env::var_os("PATH").unwrap_or_default()) {
         return Ok(None);
     }
     let (name, version, python) = POSTGRES;
@@ -32,7 +31,7 @@ pub(crate) fn postgres() -> Result<Option<PathBuf>, String> {
         let fetch =
             ["-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--no-deps", "--python-version", python];
         if let Err(why) = run::program("python3", &[&fetch[..], &["--dest", to, &wanted]].concat()) {
-            eprintln!("there is no PostgreSQL here, and no package of one for this machine: {why}");
+            eprintln!("there is no PostgreSQL with pgvector here, and no package of one for this machine: {why}");
             return Ok(None);
         }
         let wheels = fs::read_dir(&home).map_err(|error| format!("{}: {error}", home.display()))?;
@@ -48,6 +47,20 @@ pub(crate) fn postgres() -> Result<Option<PathBuf>, String> {
         return Ok(None);
     }
     Ok(Some(folder))
+}
+
+/// Whether a PostgreSQL server with pgvector is on this path, or where distributions of Linux put them.
+pub(crate) fn has_postgres(path: &OsStr) -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders = versions.map(|version| version.path().join("bin")).chain(env::split_paths(path));
+    folders.any(|folder| folder.join("initdb").is_file() && has_vectors(&folder))
+}
+
+/// Whether the server of these programs has pgvector: beside them, or where Debian puts it.
+fn has_vectors(programs: &Path) -> bool {
+    let version = programs.parent().and_then(Path::file_name).unwrap_or_default();
+    let shares = [programs.join("../share/postgresql"), Path::new("/usr/share/postgresql").join(version)];
+    shares.iter().any(|share| share.join("extension/vector.control").is_file())
 }
 
 /// Archives of Python lose that programs are programs.

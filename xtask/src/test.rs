@@ -17,8 +17,12 @@ pub(crate) fn all() -> Result<(), String> {
         path = env::join_paths(folders).map_err(|error| error.to_string())?;
     }
     let path = path.to_str().ok_or("PATH is not UTF-8")?;
+    let vectors = if suites::has_postgres(path.as_ref()) { "required" } else { "" };
     run::cargo_with(&["test", "--workspace", "--no-fail-fast"], &[("QWENDA_SCHEMA_SUITE", suite), ("PATH", path)])?;
-    run::cargo(&["test", "--package", "qwenda", "--all-features"])?;
+    run::cargo_with(
+        &["test", "--package", "qwenda", "--all-features"],
+        &[("PATH", path), ("QWENDA_TEST_PGVECTOR", vectors)],
+    )?;
     // Last: the slowest, and it only says something when the rest holds.
     clients::suite(&[])?;
     // Python was found for the clients, or installed.

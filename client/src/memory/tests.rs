@@ -116,3 +116,91 @@ mod sqlite {
         assert_eq!(SqliteVectors::open(&path).unwrap_err().kind(), Kind::Storage);
     }
 }
+
+mod qdrant {
+    use std::{path::Path, sync::Arc};
+
+    use super::*;
+    use crate::{
+        Secret,
+        cassette::Cassette,
+        transport::{Body, Request, Response, Transport, TransportError, http::Http},
+    };
+
+    /// Recorded with what is written in `tests/tapes/qdrant.py`.
+    #[tokio::test]
+    async fn what_holds_of_every_store_holds_of_what_qdrant_said() {
+        let tape = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tapes/qdrant.json");
+        let transport = Cassette::new(&tape, || {
+            let url = std::env::var("QWENDA_RECORD_QDRANT").map_err(Error::config)?;
+            Ok(Arc::new(Http::to(&url, None)?))
+        });
+        let url = std::env::var("QWENDA_RECORD_QDRANT").unwrap_or_else(|_| "http://qdrant.invalid".to_owned());
+        check(&QdrantVectors::over(Arc::new(transport.unwrap()), url, None)).await;
+    }
+
+    /// Says one thing, whatever it is asked.
+    struct Says(u16, &'static str);
+
+    impl Transport for Says {
+        fn send(&self, request: Request) -> BoxFuture<'static, std::result::Result<Response, TransportError>> {
+            assert_eq!(request.header("api-key"), Some("secret"));
+            assert!(!format!("{request:?}").contains("secret"));
+            let answer = Response::new(self.0, Vec::new(), Body::whole(self.1));
+            Box::pin(async move { Ok(answer) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_at_qdrant_is_told_apart() {
+        for (status, says, kind) in [
+            (401, "Must provide an API key", Kind::Unauthorized),
+            (500, r#"{"status":{"error":"disk full"},"time":0.1}"#, Kind::Storage),
+            (503, "<html>", Kind::Storage),
+            (200, "<html>", Kind::Malformed),
+            (200, r#"{"result":{"points":1}}"#, Kind::Malformed),
+        ] {
+            let key = Some(Secret::new("secret"));
+            let store = QdrantVectors::over(Arc::new(Says(status, says)), "http://q.invalid".to_owned(), key);
+            let error = store.count("s", None).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{says}");
+            assert!(!says.contains("disk") || error.message().contains("disk full"), "{error}");
+        }
+        assert_eq!(QdrantVectors::open("nowhere", None).unwrap_err().kind(), Kind::Config);
+    }
+}
+
+#[cfg(all(feature = "pgvector", unix))]
+#[path = "../../../store/tests/ledger/postgres.rs"]
+#[expect(dead_code, reason = "the tests of `store` also stop and start it")]
+mod postgres;
+
+#[cfg(all(feature = "pgvector", unix))]
+mod pg {
+    use super::*;
+
+    /// Several at once make the table, on a database that has nothing.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_holds_of_every_store_holds_in_postgresql() {
+        let Some(server) = postgres::Server::start_with(Some("vector")) else {
+            let required = std::env::var_os("QWENDA_TEST_PGVECTOR").is_some_and(|value| value == "required");
+            assert!(!required, "PostgreSQL with pgvector is not on this machine, and QWENDA_TEST_PGVECTOR requires it");
+            eprintln!("PostgreSQL with pgvector is not on this machine: ITS TEST IS SKIPPED");
+            return;
+        };
+        let url = server.url("postgres");
+        let (one, other, third) = tokio::join!(PgVectors::open(&url), PgVectors::open(&url), PgVectors::open(&url));
+        let [store, ..] = [one, other, third].map(Result::unwrap);
+        check(&store).await;
+        let mut odd = record("odd", "c", 0, &[0.0, 0.0]);
+        odd.text = "zero \0 in it".to_owned();
+        store.upsert("odd", vec![odd, record("plain", "c", 1, &[1.0, 0.0])]).await.unwrap();
+        let near = store.search("odd", query(&[1.0, 0.0], 9, None)).await.unwrap();
+        assert_eq!((ids(&near), near[1].score), (vec!["plain", "odd"], 0.0));
+        assert_eq!(near[1].text, "zero \u{fffd} in it");
+        assert!(store.search("odd", query(&[1.0], 9, None)).await.unwrap().is_empty());
+        tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+        let error = store.count("odd", None).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Storage);
+    }
+}

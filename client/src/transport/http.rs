@@ -22,6 +22,11 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(service: &Service, connect_timeout: Option<Duration>) -> Result<Self, Error> {
+        Self::to(&service.compat, connect_timeout)
+    }
+
+    /// To whatever begins with this URL.
+    pub(crate) fn to(url: &str, connect_timeout: Option<Duration>) -> Result<Self, Error> {
         // A process may have chosen its provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -32,11 +37,11 @@ impl Http {
         if let Some(limit) = connect_timeout {
             client = client.connect_timeout(limit);
         }
-        if service.compat.starts_with("http://") {
+        if url.starts_with("http://") {
             // The system's certificates are neither needed nor, on a bare machine, there.
             client = client.tls_certs_only([]);
         }
-        if is_here(&service.compat) {
+        if is_here(url) {
             // No proxy of the environment leads back to this machine.
             client = client.no_proxy();
         }
@@ -53,6 +58,7 @@ impl Transport for Http {
             let method = match request.method {
                 Method::Get => reqwest::Method::GET,
                 Method::Post => reqwest::Method::POST,
+                Method::Put => reqwest::Method::PUT,
                 Method::Delete => reqwest::Method::DELETE,
             };
             let sending = client.request(method, &request.url).headers(headers).body(request.body);

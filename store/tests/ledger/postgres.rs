@@ -39,7 +39,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one, or `None` where PostgreSQL is not on this machine.
     pub(crate) fn start() -> Option<Self> {
-        let programs = programs()?;
+        Self::start_with(None)
+    }
+
+    /// Starts one that has this extension.
+    pub(crate) fn start_with(extension: Option<&str>) -> Option<Self> {
+        let programs = programs(extension)?;
         let mut keeper = as_user()
             .args(["sh", "-c", KEEPER, "keeper"])
             .arg(&programs)
@@ -87,7 +92,7 @@ impl Drop for Server {
 }
 
 /// The folder with `initdb` and `pg_ctl`: on the path, or where distributions put them.
-fn programs() -> Option<PathBuf> {
+fn programs(extension: Option<&str>) -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|folders| folders.filter_map(|folder| Some(folder.ok()?.path().join("bin"))).collect())
         .unwrap_or_default();
@@ -95,7 +100,17 @@ fn programs() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let has_all = |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
     // Those on the path may be links whose user cannot find what lies beside the real ones.
-    versions.into_iter().rev().chain(env::split_paths(&path)).find(has_all)
+    let folders = versions.into_iter().rev().chain(env::split_paths(&path));
+    folders.filter(has_all).find(|folder| extension.is_none_or(|name| has_extension(folder, name)))
+}
+
+/// Whether the server of these programs has an extension: beside them, or where Debian puts it.
+fn has_extension(programs: &Path, name: &str) -> bool {
+    let file = format!("extension/{name}.control");
+    let version = programs.parent().and_then(Path::file_name).unwrap_or_default();
+    let beside = programs.join("../share/postgresql").join(&file);
+    let debian = Path::new("/usr/share/postgresql").join(version).join(&file);
+    beside.is_file() || debian.is_file()
 }
 
 /// PostgreSQL refuses to run as root.
