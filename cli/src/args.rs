@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     admin::{Admin, AdminKeys, Rotate},
     projects::Projects,
-    sessions::{ExportFormat, Sessions},
+    sessions::{ExportFormat, Sessions, Templates},
 };
 use crate::lang::Lang;
 
@@ -45,6 +45,10 @@ pub enum Command {
     Sessions {
         #[command(subcommand)]
         command: Sessions,
+    },
+    Templates {
+        #[command(subcommand)]
+        command: Templates,
     },
     Serve(Serve),
     Pull(Pull),
@@ -91,6 +95,14 @@ pub struct Chat {
     pub prompt: Vec<String>,
     #[arg(short, long, value_name = "TEXT")]
     pub system: Option<String>,
+    #[arg(short, long, value_name = "PATH|DIR|URL")]
+    pub file: Vec<String>,
+    #[arg(short, long, value_name = "NAME")]
+    pub role: Option<String>,
+    #[arg(short = 'T', long, value_name = "NAME")]
+    pub template: Option<String>,
+    #[arg(short = 'v', long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
     #[command(flatten)]
     pub model: ModelArg,
     #[arg(long)]

@@ -9,6 +9,7 @@ mod answer;
 mod args;
 mod books;
 mod commands;
+mod context;
 mod conversation;
 mod exit;
 mod input;
@@ -23,6 +24,7 @@ mod screen;
 mod sessions;
 mod settings;
 mod table;
+mod templates;
 mod when;
 mod who;
 
@@ -61,6 +63,7 @@ fn run(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {
     match command {
         Command::Models(args) => commands::models::run(ui, settings, args),
         Command::Sessions { command } => commands::sessions::run(ui, settings, command),
+        Command::Templates { command } => commands::templates::run(ui, settings, command),
         Command::Completions { shell } => commands::completions::run(ui, shell),
         command => {
             let runtime = tokio::runtime::Runtime::new().map_err(|error| CliError::failure(error.to_string()))?;
@@ -92,7 +95,7 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Prices { command } => commands::prices::run(ui, settings, command).await,
         Command::Audit(place) => commands::audit::run(ui, settings, place).await,
         Command::Backup(args) => commands::backup::run(ui, settings, args).await,
-        Command::Models(_) | Command::Sessions { .. } | Command::Completions { .. } => {
+        Command::Models(_) | Command::Sessions { .. } | Command::Templates { .. } | Command::Completions { .. } => {
             unreachable!("they need no runtime")
         }
     }

@@ -1,4 +1,4 @@
-//! `qwenda sessions` as typed.
+//! `qwenda sessions` and `qwenda templates` as typed.
 
 use std::path::PathBuf;
 
@@ -56,4 +56,16 @@ pub enum Sessions {
 pub enum ExportFormat {
     Md,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Templates {
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    Show {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }

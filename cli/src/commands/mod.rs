@@ -18,5 +18,6 @@ mod repl;
 pub mod score;
 pub mod serve;
 pub mod sessions;
+pub mod templates;
 pub mod tokens;
 pub mod usage;

@@ -54,6 +54,33 @@ texts! {
     nothing_found() { "nothing found", "没有找到" }
     branched(name: &str, turns: usize) { "session `{name}` begins with {turns} turn(s)", "会话 `{name}` 已建立，含 {turns} 轮" }
     session_deleted(name: &str) { "session `{name}` is deleted", "已删除会话 `{name}`" }
+
+    // Files, folders and addresses.
+    binary(name: &str) { "{name} is neither UTF-8 text nor an image", "{name} 既不是 UTF-8 文本，也不是图片" }
+    files_left_out(name: &str, count: usize) { "{name}: {count} file(s) that are no text are left out", "{name}：有 {count} 个非文本文件未带上" }
+    files_too_large(mib: u64) { "the files are larger than {mib} MiB together", "文件合计超过 {mib} MiB" }
+    too_many_files(name: &str, most: usize) { "{name} has more than {most} files; name what is needed", "{name} 中的文件超过 {most} 个，请指明需要的部分" }
+    cannot_fetch(url: &str, why: &str) { "cannot fetch {url}: {why}", "无法获取 {url}：{why}" }
+    no_mentioned(names: &str) { "there is no file {names}; it is sent as it is written", "没有文件 {names}，按原文发送" }
+    file_which() { "which? /file PATH, a folder or an address; it goes along with the next question", "哪个文件？/file 路径、文件夹或网址；随下一个问题发送" }
+    file_goes_along(name: &str) { "{name} goes along with the next question", "{name} 将随下一个问题发送" }
+
+    // Templates.
+    no_template(name: &str) { "there is no template or role `{name}`", "没有模板或角色 `{name}`" }
+    list_templates() { "`qwenda templates list` shows them", "`qwenda templates list` 可查看" }
+    no_role(name: &str) { "`{name}` has no instructions: it is a template for -T, not a role", "`{name}` 没有系统提示：它是用于 -T 的模板，不是角色" }
+    no_prompt_in(name: &str) { "`{name}` asks nothing: it is a role for -r, not a template", "`{name}` 没有提示词：它是用于 -r 的角色，不是模板" }
+    bad_template(name: &str, what: &str) { "template `{name}`: {what}", "模板 `{name}` 有误：{what}" }
+    template_wants(name: &str, variable: &str) {
+        "template `{name}` wants a value for `{variable}`: -v {variable}=…",
+        "模板 `{name}` 缺少变量 `{variable}`：-v {variable}=…"
+    }
+    template_wants_input(name: &str) {
+        "template `{name}` wants a text: give it as words, on stdin, or with -f",
+        "模板 `{name}` 需要文本：直接给出、从标准输入，或用 -f"
+    }
+    bad_var(text: &str) { "`{text}` is no NAME=VALUE", "`{text}` 不是 名称=值 的形式" }
+    templates_columns() { "name  variables  description", "名称  变量  说明" }
 }
 
 /// What `--help` says of these commands.
@@ -113,6 +140,18 @@ pub const HELP: &[Text] = &[
     ),
     t("chat.no_stream", "Print the answer when it is whole", "完成后一次性输出回答"),
     t("chat.plain", "Show the answer as it is written, without Markdown's looks", "按原文显示回答，不排版 Markdown"),
+    t(
+        "chat.file",
+        "Send this file, folder or address along; may be repeated. `@PATH` in the prompt does the same",
+        "附上文件、文件夹或网址；可重复。提示词中的 `@路径` 作用相同",
+    ),
+    t("chat.role", "Instructions with a name, from `qwenda templates`", "使用有名称的系统提示，见 `qwenda templates`"),
+    t(
+        "chat.template",
+        "A prompt with a name, from `qwenda templates`",
+        "使用有名称的提示词模板，见 `qwenda templates`",
+    ),
+    t("chat.vars", "A variable of the template; may be repeated", "模板的变量；可重复"),
     t("chat.session", "Keep the conversation under this name, and go on with it", "以此名称保存对话，并接着进行"),
     t("chat.go_on", "Go on with the session used last", "接着上一次使用的会话"),
     t(
@@ -138,4 +177,9 @@ pub const HELP: &[Text] = &[
     t("sessions export.output", "Write it into this new file instead of stdout", "写入此新文件，而不是标准输出"),
     t("sessions delete", "Delete sessions", "删除会话"),
     t("sessions delete.names", "Their names", "会话名称"),
+    t("templates", "List and show prompts and roles with a name", "查看提示词模板与角色"),
+    t("templates list", "List them, with their variables", "列出模板、角色及其变量"),
+    t("templates list.json", "As JSON", "输出 JSON"),
+    t("templates show", "Print one, as a file of your own could say it", "打印一个模板，格式与自定义文件相同"),
+    t("templates show.name", "Its name", "名称"),
 ];

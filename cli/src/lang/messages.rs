@@ -210,6 +210,7 @@ texts! {
 "/help          this list
 /clear         begin a new conversation
 /model [NAME]  show the models, or go on with another one
+/file PATH     send a file, a folder or an address along with the next question; so does @PATH in it
 /reasoning     show what the model reasoned last; `on` and `off`: whether it is shown as it comes
 /system [TEXT] show or set the system prompt; `-` takes it away
 /session [NAME] show the session, go on with another, or keep this conversation as a new one
@@ -220,6 +221,7 @@ Ctrl-C stops an answer. A line that begins with a space is not kept in the histo
 "/help          显示本列表
 /clear         开始新的对话
 /model [名称]  列出模型，或换一个模型继续
+/file 路径     随下一个问题附上文件、文件夹或网址；问题中的 @路径 作用相同
 /reasoning     查看上一次的思考过程；`on`、`off` 切换是否实时显示
 /system [文本] 查看或设置系统提示；`-` 取消
 /session [名称] 查看会话、切换会话，或将此对话保存为新会话

@@ -16,6 +16,7 @@ mod bench;
 mod bills;
 mod chat;
 mod cli;
+mod contexts;
 mod keys;
 mod limits;
 #[cfg(unix)]

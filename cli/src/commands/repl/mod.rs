@@ -6,8 +6,6 @@ mod slash;
 
 use std::path::PathBuf;
 
-use qwenda::Message;
-
 use self::{
     editor::{Editor, Typed},
     slash::Slash,
@@ -15,6 +13,7 @@ use self::{
 use super::{chat, sessions};
 use crate::{
     answer::End,
+    context::Attached,
     conversation::Conversation,
     exit::CliError,
     lang::{chat as words, messages},
@@ -36,6 +35,8 @@ struct Repl<'a> {
     reasoned: String,
     /// The file `/save` wrote last; it may be written again, other existing files may not.
     saved: Option<PathBuf>,
+    /// What goes along with the next question.
+    attached: Attached,
 }
 
 enum Next {
@@ -43,9 +44,15 @@ enum Next {
     Leave,
 }
 
-pub async fn run(ui: Ui, settings: &Settings, chat: ChatSettings, conversation: Conversation) -> Result<(), CliError> {
+pub async fn run(
+    ui: Ui,
+    settings: &Settings,
+    chat: ChatSettings,
+    conversation: Conversation,
+    attached: Attached,
+) -> Result<(), CliError> {
     let who = who::find(ui, settings, &chat).await?;
-    let mut repl = Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None };
+    let mut repl = Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None, attached };
     let mut editor = Editor::new(ui, settings)?;
     ui.notice(repl.who.introduce(ui.lang));
     if repl.conversation.session().is_some() {
@@ -80,7 +87,15 @@ impl Repl<'_> {
     /// Puts the question, prints the answer, keeps both. A question that could not be answered is not
     /// kept; an answer that was stopped is, as far as it went.
     async fn answer(&mut self, text: String) -> Result<Next, CliError> {
-        let question = Message::user(text);
+        let mut attached = std::mem::take(&mut self.attached);
+        for name in chat::mentioned(self.ui, &text) {
+            if let Err(error) = attached.add(self.ui, &name).await {
+                self.ui.error(&error);
+                return Ok(Next::Prompt);
+            }
+        }
+        let prompt = attached.before(&text);
+        let question = attached.message(prompt);
         let caught_up = self.conversation.catch_up(self.ui);
         let request = caught_up.and_then(|()| self.conversation.request(self.ui, &self.chat, &self.who, &question));
         let request = match request {
@@ -134,6 +149,11 @@ impl Repl<'_> {
             Slash::Leave => return Ok(Next::Leave),
             Slash::Clear => match self.conversation.clear(ui) {
                 Ok(()) => ui.notice(messages::cleared(ui.lang)),
+                Err(error) => ui.error(&error),
+            },
+            Slash::File(None) => ui.say(&words::file_which(ui.lang)),
+            Slash::File(Some(name)) => match self.attached.add(ui, &name).await {
+                Ok(()) => ui.notice(words::file_goes_along(ui.lang, &name)),
                 Err(error) => ui.error(&error),
             },
             Slash::Session(None) => self.show_session(),

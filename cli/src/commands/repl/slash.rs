@@ -1,8 +1,8 @@
 //! The commands of a conversation: `/help` and its like.
 
 /// Every command a line can begin with, for completion; `/exit` is another word for `/quit`.
-pub const NAMES: [&str; 9] =
-    ["/session", "/help", "/clear", "/model", "/reasoning", "/system", "/save", "/quit", "/exit"];
+pub const NAMES: [&str; 10] =
+    ["/help", "/clear", "/model", "/system", "/session", "/file", "/reasoning", "/save", "/quit", "/exit"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slash {
@@ -10,6 +10,7 @@ pub enum Slash {
     Clear,
     Model(Option<String>),
     System(Option<String>),
+    File(Option<String>),
     Session(Option<String>),
     /// Show the last, or say whether it is shown as it comes.
     Reasoning(Option<bool>),
@@ -37,6 +38,7 @@ pub fn read(text: &str) -> Option<Slash> {
             Some("off") => Slash::Reasoning(Some(false)),
             Some(_) => Slash::Unknown(text.to_owned()),
         },
+        "file" => Slash::File(rest),
         "session" => Slash::Session(rest),
         "save" => Slash::Save(rest),
         "quit" | "exit" | "q" | "bye" => Slash::Leave,

@@ -1,6 +1,9 @@
 //! `qwenda chat`: one answer, or on a terminal without a prompt a conversation.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
 
 use qwenda::{
     ChatBuilder, Finish, Message,
@@ -12,6 +15,7 @@ use super::{repl, sessions};
 use crate::{
     answer::{self, Answer, End},
     args,
+    context::{self, Attached},
     conversation::Conversation,
     exit::CliError,
     input, interrupt,
@@ -21,39 +25,117 @@ use crate::{
     screen::{Screen, Show},
     sessions::Sessions,
     settings::{ChatSettings, Settings},
+    templates::{self, Template, Templates},
     who::{self, Who},
 };
 
 pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), CliError> {
-    let chat = settings.chat(&args)?;
-    let prompt = prompt(ui, &args)?;
+    let mut chat = settings.chat(&args)?;
+    let form = Form::read(ui.lang, settings, &args)?;
+    if args.system.is_none()
+        && let Some(system) = form.system(ui.lang)?
+    {
+        chat.system = Some(system);
+    }
+    let given = given(ui, &args)?;
+    let whole = !args.json && !args.no_stream && io::stdout().is_terminal();
+    if given.is_none() && args.file.is_empty() && form.template.is_none() && !whole {
+        return Err(CliError::usage(messages::no_prompt(ui.lang)));
+    }
     let conversation = conversation(ui, settings, &chat, &args)?;
-    match prompt {
-        Some(prompt) => once(ui, settings, &chat, &args, conversation, prompt).await,
-        None => repl::run(ui, settings, chat, conversation).await,
+    let attached = Attached::read(ui, &names(ui, &args)).await?;
+    let empty = given.as_ref().is_none_or(|text| text.trim().is_empty());
+    let prompt = match &form.template {
+        Some(_) => form.prompt(ui.lang, &attached, given.as_deref().filter(|_| !empty))?,
+        None if given.is_none() && whole => return repl::run(ui, settings, chat, conversation, attached).await,
+        None if empty && attached.is_empty() => return Err(CliError::usage(messages::empty_prompt(ui.lang))),
+        None => attached.before(given.as_deref().unwrap_or_default()),
+    };
+    let question = attached.message(prompt);
+    once(ui, settings, &chat, &args, conversation, question).await
+}
+
+/// What the command line says of templates and roles.
+struct Form<'a> {
+    templates: Option<Templates>,
+    role: Option<&'a str>,
+    template: Option<&'a str>,
+    variables: BTreeMap<String, String>,
+}
+
+impl<'a> Form<'a> {
+    fn read(lang: Lang, settings: &Settings, args: &'a args::Chat) -> Result<Self, CliError> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(CliError::usage(words::bad_var(lang, text))),
+        };
+        let variables = args.vars.iter().map(pair).collect::<Result<_, _>>()?;
+        let (role, template) = (args.role.as_deref(), args.template.as_deref());
+        let wanted = role.or(template).is_some();
+        let templates = wanted.then(|| Templates::read(lang, settings)).transpose()?;
+        Ok(Self { templates, role, template, variables })
+    }
+
+    fn get(&self, lang: Lang, name: Option<&'a str>) -> Result<Option<(&'a str, &Template)>, CliError> {
+        let (Some(name), Some(templates)) = (name, &self.templates) else { return Ok(None) };
+        Ok(Some((name, templates.get(lang, name)?)))
+    }
+
+    /// The instructions: the role's, else the template's.
+    fn system(&self, lang: Lang) -> Result<Option<String>, CliError> {
+        if let Some((name, role)) = self.get(lang, self.role)? {
+            let text = role.system.as_ref().ok_or_else(|| CliError::usage(words::no_role(lang, name)))?;
+            return templates::fill(lang, name, text, role, &self.variables).map(Some);
+        }
+        let Some((name, template)) = self.get(lang, self.template)? else { return Ok(None) };
+        let fill = |text| templates::fill(lang, name, text, template, &self.variables);
+        template.system.as_deref().map(fill).transpose()
+    }
+
+    /// The template's prompt, with what the person gives in it.
+    fn prompt(&self, lang: Lang, attached: &Attached, given: Option<&str>) -> Result<String, CliError> {
+        let Some((name, template)) = self.get(lang, self.template)? else { return Ok(String::new()) };
+        let text = template.prompt.as_ref().ok_or_else(|| CliError::usage(words::no_prompt_in(lang, name)))?;
+        let mut variables = self.variables.clone();
+        if given.is_some() || !attached.is_empty() {
+            variables.insert(templates::INPUT.to_owned(), attached.before(given.unwrap_or_default()));
+        }
+        templates::fill(lang, name, text, template, &variables)
     }
 }
 
-/// What is asked: the words of the command line, then what stdin holds. `None`: a conversation.
-fn prompt(ui: Ui, args: &args::Chat) -> Result<Option<String>, CliError> {
+/// What is asked: the words of the command line, then what stdin holds. `None`: neither.
+fn given(ui: Ui, args: &args::Chat) -> Result<Option<String>, CliError> {
     let dash = args.prompt == ["-"];
     let words = if dash { String::new() } else { args.prompt.join(" ") };
-    let given = !args.prompt.is_empty();
     let piped = if dash { Some(input::stdin(ui)?) } else { input::piped_stdin(ui)? };
-    if !given && piped.is_none() {
-        let conversation = io::stdout().is_terminal() && !args.json && !args.no_stream;
-        return if conversation { Ok(None) } else { Err(CliError::usage(messages::no_prompt(ui.lang))) };
+    if args.prompt.is_empty() && piped.is_none() {
+        return Ok(None);
     }
     let piped = piped.unwrap_or_default();
     // A byte order mark says how the text is coded; it is not part of what is asked.
     let piped = piped.strip_prefix('\u{feff}').unwrap_or(&piped).trim_end_matches(['\n', '\r']);
-    let prompt = match (words.trim().is_empty(), piped.trim().is_empty()) {
-        (true, true) => return Err(CliError::usage(messages::empty_prompt(ui.lang))),
-        (false, true) => words,
+    Ok(Some(match (words.trim().is_empty(), piped.trim().is_empty()) {
+        (_, true) => words,
         (true, false) => piped.to_owned(),
         (false, false) => format!("{words}\n\n{piped}"),
-    };
-    Ok(Some(prompt))
+    }))
+}
+
+/// The files that go along: what stdin says names none.
+fn names(ui: Ui, args: &args::Chat) -> Vec<String> {
+    let mut names = args.file.clone();
+    names.extend(mentioned(ui, &args.prompt.join(" ")));
+    names
+}
+
+/// The files that typed words name; what looks like one and is not there is said.
+pub fn mentioned(ui: Ui, text: &str) -> Vec<String> {
+    let (found, missing) = context::mentions(text);
+    if !missing.is_empty() {
+        ui.notice(words::no_mentioned(ui.lang, &harmless(&missing.join(", "))));
+    }
+    found
 }
 
 async fn once(
@@ -62,9 +144,8 @@ async fn once(
     chat: &ChatSettings,
     args: &args::Chat,
     mut conversation: Conversation,
-    prompt: String,
+    question: Message,
 ) -> Result<(), CliError> {
-    let question = Message::user(prompt);
     // Checked before the model is loaded, or even fetched.
     request(ui.lang, chat, vec![question.clone()])?;
     let who = who::find(ui, settings, chat).await?;
