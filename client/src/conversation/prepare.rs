@@ -17,7 +17,7 @@ const COUNTS_MAX: usize = 4;
 const ANSWER_PART: u64 = 4;
 /// What a service counts for a thousand tokens of an estimate, at least and at most: what it counts otherwise is
 /// something else.
-const RATIO: (u64, u64) = (900, 3_000);
+const RATIO: (u64, u64) = (900, 8_000);
 
 /// A request, and up to where it leaves the history out.
 pub(super) struct Prepared {

@@ -214,6 +214,42 @@ async fn what_fails_changes_nothing_and_what_is_appended_keeps_its_beginning() {
 }
 
 #[tokio::test]
+async fn a_summary_that_is_empty_refused_or_cut_changes_nothing_and_ends_after_three() {
+    let cut = json!({"choices": [{"delta": {"content": "half a"}, "finish_reason": "length"}]});
+    let reasoned = json!({"choices": [{"delta": {"reasoning_content": "let me think"}, "finish_reason": "stop"}]});
+    let filtered = json!({"choices": [{"delta": {"content": "no"}, "finish_reason": "content_filter"}]});
+    let mock =
+        Mock::new().reply("0").events([cut]).reply("1").events([reasoned]).reply("2").events([filtered]).reply("3");
+    let mock = mock.reply("4");
+    let mut talk = mock.client().chat("m").conversation(Policy::last_turns(1).summarise_with("small"));
+    for turn in 0..5_usize {
+        assert_eq!(talk.send("something").await.unwrap().text(), turn.to_string());
+        assert_eq!((talk.summary(), talk.history().len()), (None, 2 * turn + 2));
+    }
+    let models: Vec<String> = mock.bodies().iter().map(|body| body["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(models, ["m", "small", "m", "small", "m", "small", "m", "m"]);
+    assert_eq!(contents(&mock.bodies()[7]), ["something"]);
+}
+
+#[tokio::test]
+async fn however_often_it_is_made_anew_a_summary_has_its_bound() {
+    let mut mock = Mock::new().reply("answer");
+    for _ in 0..20 {
+        mock = mock.reply("- a fact").reply("answer");
+    }
+    let mut talk = mock.client().chat("m").conversation(Policy::last_turns(1).summarise_with("small"));
+    for _ in 0..21 {
+        talk.send(&"x ".repeat(9_000)).await.unwrap();
+    }
+    let asked: Vec<_> = mock.bodies().into_iter().filter(|body| body["model"] == "small").collect();
+    let sizes: Vec<usize> = asked.iter().map(|body| contents(body)[1].len()).collect();
+    assert_eq!(asked.len(), 20);
+    // A long message is told by its beginning and its end.
+    assert!(sizes.iter().all(|size| *size < 9_000) && sizes[1] == sizes[19], "{sizes:?}");
+    assert!(asked.iter().all(|body| body["max_tokens"] == 1024));
+}
+
+#[tokio::test]
 async fn turns_left_out_are_summarised_once_and_a_bad_summary_is_none() {
     let cut = json!({"choices": [{"delta": {"content": "half a"}, "finish_reason": "length"}]});
     let mock = Mock::new().reply("1").events([cut]).reply("2").reply("- a was said").reply("3");
@@ -376,15 +412,15 @@ async fn what_the_service_counts_decides_and_corrects_the_estimate() {
     };
     let text = "word ".repeat(40);
     let estimate = estimate::message(&Message::user(text.as_str())) as usize;
-    // The service counts twice as much.
-    let mock = Mock::new().json(tokens(2 * estimate)).reply("1").json(tokens(4 * estimate)).json(tokens(2 * estimate));
+    // The service counts two times and then three times as much.
+    let mock = Mock::new().json(tokens(2 * estimate)).reply("1").json(tokens(6 * estimate)).json(tokens(3 * estimate));
     let client = mock.builder().base_url("http://mock.invalid/compatible-mode/v1").build().unwrap();
-    let policy = Policy::tokens(3 * estimate as u64).counted();
+    let policy = Policy::tokens(5 * estimate as u64).counted();
     let mut talk = client.chat("m").conversation(policy);
     talk.send(&text).await.unwrap();
     let plan = talk.prepare(&text).await.unwrap();
     assert_eq!((plan.counted, plan.turns_left_out, plan.fits), (true, 1, true));
-    assert_eq!(plan.input_tokens, 2 * estimate as u64);
+    assert_eq!(plan.input_tokens, 3 * estimate as u64);
     assert_eq!(mock.bodies().len(), 4);
 }
 
@@ -407,6 +443,53 @@ async fn prompt_and_answer_stay_within_the_window() {
             .validate(qwenda_types::chat::Strictness::default())
             .unwrap_or_else(|wrong| panic!("seed {seed}: {wrong:?}"));
     }
+}
+
+/// What of a conversation is sent with a memory and a summary, as the strictest services check it. Hundreds of
+/// conversations; a hundredth of `QWENDA_CONVERSATIONS` else.
+#[tokio::test]
+async fn what_is_recalled_and_summarised_breaks_no_request_and_no_budget() {
+    let conversations =
+        std::env::var("QWENDA_CONVERSATIONS").map_or(300, |number| number.parse::<u64>().unwrap() / 100);
+    let (mut recalled, mut summarised) = (0, 0);
+    for seed in 0..conversations {
+        let random = &mut Random(seed);
+        let mock = Mock::new().reply("- what was said").reply("the answer");
+        let mut said = history(random);
+        said.pop();
+        let most = 150 + random.below(600);
+        let mut policy = match random.below(3) {
+            0 => Policy::tokens(most),
+            1 => Policy::window(most * 2),
+            _ => Policy::last_turns(1 + random.below(4) as usize),
+        };
+        if random.below(2) == 0 {
+            policy = policy.keep_tool_results(random.below(3) as usize);
+        }
+        if random.below(2) == 0 {
+            policy = policy.summarise_with("small");
+        }
+        policy = policy.remember_in(VectorMemory::in_ram(WordVectors::new()).share(5 + random.below(40) as u8));
+        let mut talk = mock.client().chat("m").system("the rules").messages(said).conversation(policy.clone());
+        let limit = if policy.window.is_some() { most * 2 - most * 2 / 4 } else { most };
+        let plan = talk.prepare("the last question").await.unwrap();
+        assert!(talk.send("the last question").await.is_ok() || policy.summary_model.is_some(), "seed {seed}");
+        summarised += usize::from(talk.summary().is_some());
+        let body = mock.bodies().into_iter().rfind(|body| body["model"] == "m").unwrap();
+        let sent: Vec<Message> = serde_json::from_value(body["messages"].clone()).unwrap();
+        for messages in [&plan.messages, &sent] {
+            check(messages, "the rules");
+            let request = ChatRequest::new("m", messages.clone());
+            request
+                .validate(qwenda_types::chat::Strictness::default())
+                .unwrap_or_else(|wrong| panic!("{seed}: {wrong:?}"));
+            let tokens = messages.iter().map(estimate::message).sum::<u64>();
+            let counts = policy.turns_max.is_none() && plan.fits;
+            assert!(!counts || tokens <= limit, "seed {seed}: {tokens} of {limit}");
+        }
+        recalled += plan.recalled;
+    }
+    assert!(recalled > 100 && summarised > 30, "{recalled} {summarised}");
 }
 
 #[tokio::test]

@@ -88,3 +88,29 @@ fn a_model_that_is_not_here_is_told_of_before_any_call() {
     let error = Client::builder().embedded_model("no-such-model").unwrap_err();
     assert_eq!(error.kind(), Kind::Config);
 }
+
+#[cfg(feature = "tools")]
+#[tokio::test]
+async fn a_counted_conversation_fills_the_window_and_never_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    const WINDOW: u32 = 1024;
+    qwenda_testkit::TinyModel { context: WINDOW, ..qwenda_testkit::TinyModel::qwen2() }.write(&path).unwrap();
+    let client = Client::builder().embedded_model(path.to_str().unwrap()).unwrap().build().unwrap();
+    let model = client.models().await.unwrap()[0].id.clone();
+    let tool = qwenda::tools::definition::<()>("weather", "The weather here.");
+    let chat = client.chat(model).system("Be brief.").tool(tool).max_tokens(24).temperature(1.0).seed(1);
+    let policy = qwenda::Policy::window(WINDOW.into()).counted().room(100);
+    let mut talk = chat.conversation(policy);
+    let mut fullest = 0;
+    for text in ["What is the weather?", "今天天气怎么样？", "fn main() { println!(\"{}\", 1 + 2); }"].repeat(8)
+    {
+        let plan = talk.prepare(text).await.unwrap();
+        assert!(plan.counted && plan.fits && plan.input_tokens + 24 <= u64::from(WINDOW), "{plan:?}");
+        let reply = talk.send(text).await.unwrap();
+        assert_eq!(reply.usage().unwrap().input_tokens, plan.input_tokens);
+        fullest = fullest.max(plan.input_tokens);
+    }
+    let last = talk.prepare("and now?").await.unwrap();
+    assert!(last.turns_left_out > 0 && fullest > 700, "{last:?}, {fullest}");
+}
