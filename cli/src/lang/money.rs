@@ -166,10 +166,13 @@ pub fn bad_money(lang: Lang, field: &str, value: &str, error: &MoneyError) -> St
 
 /// What is wrong with a term of a key.
 pub fn bad_term(lang: Lang, error: &BadTerm) -> String {
-    let field = format!("--{}", error.field.replace('_', "-"));
+    let field = match error.field {
+        "model_limits" => "--of-model".to_owned(),
+        field => format!("--{}", field.replace('_', "-")),
+    };
     let why = match (lang, error.field) {
         (Lang::En, _) => error.why.clone(),
-        (Lang::Zh, "models") => "应为模型名称，或以一个 `*` 结尾的前缀，不含空白".to_owned(),
+        (Lang::Zh, "models" | "model_limits") => "应为模型名称，或以一个 `*` 结尾的前缀，不含空白".to_owned(),
         (Lang::Zh, "networks") => "应为 10.0.0.0/8 这样的网段，主机位为 0".to_owned(),
         (Lang::Zh, _) => "不能为负".to_owned(),
     };
