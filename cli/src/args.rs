@@ -295,6 +295,8 @@ pub struct CreateKey {
     pub networks: Vec<String>,
     #[arg(long, value_name = "WHEN", allow_negative_numbers = true)]
     pub expires: Option<String>,
+    #[arg(long, value_name = "en|zh", hide_possible_values = true)]
+    pub language: Option<Lang>,
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub rpm: Option<String>,
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -323,6 +325,8 @@ pub struct Limits {
     pub account: Option<String>,
     #[arg(long, value_name = "WHICH")]
     pub project: Option<String>,
+    #[arg(long, value_name = "en|zh", hide_possible_values = true)]
+    pub language: Option<Lang>,
     #[arg(long, value_name = "MODEL")]
     pub of_model: Option<String>,
     #[arg(long, value_name = "minute|second|strict", hide_possible_values = true)]

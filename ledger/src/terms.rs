@@ -36,6 +36,9 @@ pub struct Terms {
     /// `owner`, `admin`, `billing`, `developer` or `viewer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// In which language its errors explain themselves: `en` or `zh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Requests per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
@@ -96,9 +99,12 @@ impl Terms {
     /// Its rules.
     ///
     /// # Errors
-    /// [`BadTerm`] for a pattern, a network, a role or a pace that is none, and for a negative budget.
+    /// [`BadTerm`] for a pattern, a network, a role, a language or a pace that is none, and for a negative budget.
     pub fn rules(&self) -> Result<KeyRules, BadTerm> {
         self.shape()?;
+        if let Some(language) = self.language.as_deref().filter(|language| !["en", "zh"].contains(language)) {
+            return Err(bad("language", language, "it is not en or zh"));
+        }
         for pattern in self.model_limits.iter().flatten().map(|(pattern, _)| pattern) {
             pattern.parse::<ModelPattern>().map_err(|error| bad("model_limits", pattern, error))?;
         }
@@ -137,6 +143,11 @@ impl Terms {
             role: Some(role.to_string()),
             ..self.clone()
         })
+    }
+
+    /// Whether its errors are for a reader of Chinese.
+    pub fn is_chinese(&self) -> bool {
+        self.language.as_deref() == Some("zh")
     }
 
     /// Its limits, of all models together. A pace that is none counts as `minute`.
@@ -224,6 +235,7 @@ mod tests {
             (r#"{"role":"king"}"#, "role"),
             (r#"{"budget_total":"-1"}"#, "budget_total"),
             (r#"{"pace":"hour"}"#, "pace"),
+            (r#"{"language":"fr"}"#, "language"),
             (r#"{"model_limits":{"a*b":{}}}"#, "model_limits"),
         ] {
             let terms: Terms = serde_json::from_str(text).expect("its shape is right");

@@ -337,7 +337,11 @@ fn wrong(request: &PaidRequest, prices: &Prices) -> Option<WrongCharge> {
 /// The terms of an account or a project must be some that all keys together can have.
 pub(crate) fn shared_terms(terms: &Terms) -> Result<(), AccountsError> {
     terms.rules().map_err(KeysError::from)?;
-    let of_keys = [("role", terms.role.is_some()), ("expires_at", terms.expires_at.is_some())];
+    let of_keys = [
+        ("role", terms.role.is_some()),
+        ("expires_at", terms.expires_at.is_some()),
+        ("language", terms.language.is_some()),
+    ];
     match of_keys.into_iter().find(|(_, is)| *is) {
         Some((field, _)) => Err(AccountsError::OfKeys { field }),
         None => Ok(()),

@@ -103,6 +103,23 @@ impl ApiError {
         self
     }
 
+    /// The same error for a reader of Chinese: what its code means and what to do about it, and then the sentence as it
+    /// was, which names fields and values. Codes stay as they are: programs go by them.
+    ///
+    /// # Example
+    /// ```
+    /// use qwenda_types::error::{ApiError, Code};
+    /// let error = ApiError::of(Code::Arrearage).say("The account can spend 0.12.").in_chinese();
+    /// assert_eq!(error.message(), "账户欠费。请充值，数分钟后恢复。（The account can spend 0.12.）");
+    /// ```
+    #[must_use]
+    pub fn in_chinese(mut self) -> Self {
+        let row = self.code.row();
+        let said = self.message.take().unwrap_or_else(|| row.message.to_owned());
+        self.message = Some(format!("{}{}（{said}）", row.means.zh, row.advice.zh));
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.code

@@ -114,10 +114,11 @@ async fn of_account(ui: Ui, settings: &Settings, args: &args::Limits, which: &st
     show_shared(ui, [account.name, account.id], &account.terms, &spent)
 }
 
-/// Only keys end.
+/// Only keys end, and speak.
 fn shared_only(lang: Lang, args: &args::Limits) -> Result<(), CliError> {
-    match args.expires {
-        Some(_) => Err(CliError::usage(texts::of_keys_only(lang, "--expires"))),
+    let of_keys = [("--expires", args.expires.is_some()), ("--language", args.language.is_some())];
+    match of_keys.into_iter().find(|(_, is)| *is) {
+        Some((field, _)) => Err(CliError::usage(texts::of_keys_only(lang, field))),
         None => Ok(()),
     }
 }
@@ -154,6 +155,7 @@ fn changed(lang: Lang, args: &args::Limits, old: &Terms, has_account: bool) -> R
         networks: list(&args.networks, old.networks),
         expires_at: either(args.expires.as_deref(), NEVER, old.expires_at, ahead)?,
         role: old.role,
+        language: args.language.map_or(old.language, |language| Some(language.code().to_owned())),
         requests_per_minute,
         tokens_per_minute,
         concurrency,

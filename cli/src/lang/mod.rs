@@ -35,6 +35,14 @@ pub enum Lang {
 }
 
 impl Lang {
+    /// As keys have it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Zh => "zh",
+        }
+    }
+
     /// As the SDK has it.
     pub fn sdk(self) -> qwenda::Lang {
         match self {

@@ -36,8 +36,8 @@ texts! {
         "模型  >每分钟请求数  >每分钟 token 数  >同时"
     }
     of_keys_only(field: &str) {
-        "{field} is for keys; an account or a project does not end",
-        "{field} 只用于 key；账户与项目没有失效时间"
+        "{field} is for keys; an account or a project has none",
+        "{field} 只用于 key；账户与项目没有此项"
     }
     of_accounts_only() {
         "--of-model is for accounts: give --account alone",
@@ -119,6 +119,16 @@ pub const HELP: &[Text] = &[
         "limits.burst_guard",
         "Whether requests that grow too fast are refused below --rpm",
         "请求增长过快时，即使低于 --rpm 是否也拒绝",
+    ),
+    t(
+        "keys create.language",
+        "In which language its errors explain themselves: en or zh",
+        "错误说明所用的语言：en 或 zh",
+    ),
+    t(
+        "limits.language",
+        "In which language the errors of a key explain themselves: en or zh",
+        "key 的错误说明所用的语言：en 或 zh",
     ),
     t("keys create.project", "Its project, by id or name", "所属项目（id 或名称）"),
     t("usage.project", "Of one project, by id or name", "只看一个项目（id 或名称）"),

@@ -17,7 +17,7 @@ use qwenda_types::{
 
 use super::{
     body::Rest,
-    extract::{RequestId, dialect},
+    extract::{Reader, RequestId, dialect},
 };
 use crate::{service::admit::Standing, telemetry};
 
@@ -61,6 +61,8 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id.clone());
     let standing = Standing::default();
     request.extensions_mut().insert(standing.clone());
+    let reader = Reader::default();
+    request.extensions_mut().insert(reader.clone());
     let (request, rest) = Rest::lend(request);
 
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -74,6 +76,7 @@ pub(super) async fn around(mut request: Request, next: Next) -> Response {
             rest.discard().await;
         }
         let headers = std::mem::take(response.headers_mut());
+        let error = if reader.is_chinese() { error.in_chinese() } else { *error };
         response = render(&error, &id, dialect);
         response.headers_mut().extend(headers);
     }

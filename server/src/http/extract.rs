@@ -1,7 +1,10 @@
 //! What handlers take from a request: its id, its caller, its body. Each refuses in the contract's
 //! shape. Callers are recognised before a byte of the body is kept.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -61,6 +64,21 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+/// Who reads the answer: known once the caller is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reader(Arc<OnceLock<bool>>);
+
+impl Reader {
+    fn tell(&self, is_chinese: bool) {
+        // A caller is recognised once.
+        let _ = self.0.set(is_chinese);
+    }
+
+    pub(super) fn is_chinese(&self) -> bool {
+        self.0.get().copied().unwrap_or(false)
+    }
+}
+
 /// A caller who was recognised, and what they speak.
 pub(super) struct Authorized(pub(super) Ask);
 
@@ -77,6 +95,9 @@ impl FromRequestParts<Arc<App>> for Authorized {
         let figures = parts.extensions.get::<Standing>().cloned().unwrap_or_default();
         let max_cost = max_cost(&parts.headers)?;
         let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        if let Some(reader) = parts.extensions.get::<Reader>() {
+            reader.tell(caller.terms.is_chinese());
+        }
         let (dialect, request_id) = (dialect(path), request_id.0);
         Ok(Self(Ask { caller, dialect, strictness, request_id, priority, address, max_cost, figures }))
     }

@@ -87,6 +87,7 @@ impl<V: Voice> Writer<V> {
                 Ok(more) => self.take(more),
                 Err(error) => {
                     telemetry::failed(self.voice.request_id(), &error);
+                    let error = if self.answer.is_chinese { error.in_chinese() } else { error };
                     self.text = self.voice.failed(&error);
                     self.ended = true;
                 }

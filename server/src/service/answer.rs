@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) model: String,
     /// Fields of the request that changed nothing.
     pub(crate) ignored: Vec<String>,
+    /// Whether errors are for a reader of Chinese.
+    pub(crate) is_chinese: bool,
     pub(crate) events: MeteredStream,
     pub(crate) draft: Draft,
 }

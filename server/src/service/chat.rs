@@ -73,6 +73,7 @@ pub(crate) async fn start_as(
             created: app.clock.now_seconds(),
             model: named.asked.clone(),
             ignored,
+            is_chinese: ask.caller.terms.is_chinese(),
             events: MeteredStream::new(events, meter, choices),
             draft,
         }),

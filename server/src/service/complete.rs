@@ -72,6 +72,7 @@ pub(crate) async fn start(app: &Arc<App>, ask: &Ask, mut request: CompletionRequ
             created: app.clock.now_seconds(),
             model: named.asked,
             ignored,
+            is_chinese: ask.caller.terms.is_chinese(),
             events: MeteredStream::new(events, meter, choices),
             draft,
         }),

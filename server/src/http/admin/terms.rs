@@ -29,7 +29,7 @@ pub(super) const OF_PROJECTS: &[&str] = &[
 /// Those of accounts only.
 pub(super) const OF_ACCOUNTS: &[&str] = &["model_limits"];
 /// Those of keys only.
-pub(super) const OF_KEYS: &[&str] = &["expires_at", "role"];
+pub(super) const OF_KEYS: &[&str] = &["expires_at", "role", "language"];
 
 /// The terms with what was sent of these: an absent field leaves one as it is, `null` takes it away.
 pub(super) fn changed(form: &mut Form, terms: &Terms, names: &[&[&'static str]]) -> Result<Terms, ApiError> {

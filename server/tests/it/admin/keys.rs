@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Desk;
+use crate::service::{CHAT, Reply, request};
 
 async fn status(desk: &Desk, key: &str) -> u16 {
     let head = format!("GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
@@ -131,4 +132,25 @@ async fn terms_that_mean_nothing_are_refused_by_their_field() {
     desk.post("/keys", json!({"name": "twin"})).await;
     desk.change("/keys/twin", "*", json!({})).await.refuses(409, "conflict", "use one of their ids");
     assert_eq!(desk.get("/keys/web").await, before);
+}
+
+#[tokio::test]
+async fn the_errors_of_a_key_are_in_its_language_and_their_codes_stay() {
+    let desk = Desk::open().await;
+    let made = desk.post("/keys", json!({"name": "zh", "language": "zh"})).await;
+    let ask = async |key: &str, stream: bool| {
+        let body = request(json!({"model": "no-such-model", "stream": stream})).to_string();
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        desk.service.send(&head, body.as_bytes()).await
+    };
+    let (theirs, ours) = (ask(&text(&made, "key"), true).await, ask(&desk.service.key, false).await);
+    let of = |reply: &Reply| reply.json()["error"].clone();
+    assert_eq!((theirs.status, &of(&theirs)["code"]), (ours.status, &of(&ours)["code"]));
+    let said = of(&theirs)["message"].as_str().unwrap().to_owned();
+    let english = of(&ours)["message"].as_str().unwrap().to_owned();
+    assert!(said.contains("模型") && said.contains(&english), "{said}");
+    desk.change("/keys/zh", "*", json!({"language": "fr"})).await.refuses(400, "invalid_parameter_error", "language");
 }
