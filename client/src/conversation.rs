@@ -42,6 +42,8 @@ pub struct Conversation {
     /// Its name, for what is kept of it.
     id: String,
     store: Option<Arc<dyn History>>,
+    /// How many of the messages are kept there.
+    kept: usize,
     notes: Notes,
     /// How many of the messages the memory has, as far as this process knows.
     remembered: usize,
@@ -64,6 +66,7 @@ impl ChatBuilder {
             policy,
             id: uuid::Uuid::new_v4().to_string(),
             store: None,
+            kept: 0,
             notes: Notes::default(),
             remembered: 0,
             failures: 0,
@@ -101,6 +104,7 @@ impl Conversation {
             let message = format!("conversation `{}` is kept already, and another was begun", self.id);
             return Err(Error::of(Kind::Invalid).say(message));
         }
+        self.kept = self.history.len();
         self.store = Some(Arc::new(history));
         Ok(self)
     }
@@ -141,7 +145,8 @@ impl Conversation {
     ///
     /// # Errors
     /// As of the chat and of the memory; a summary that fails is none. [`Kind::Storage`] or [`Kind::Conflict`] if
-    /// the answer could not be kept: it is in [`Error::partial`] then, whole.
+    /// the answer could not be kept: it is in [`Error::partial`] then, whole, and in the history here, which is kept
+    /// with the next answer.
     pub async fn send(&mut self, text: &str) -> Result<Reply> {
         let said = self.with(text);
         let request = self.chat.request.clone();
@@ -206,15 +211,16 @@ impl Conversation {
 
     /// Takes up what was said and answered, and keeps it.
     async fn grow(&mut self, said: Vec<Message>, new: Vec<Message>, sent: Vec<Message>, cut: Cut) -> Result<()> {
-        let after = self.history.len();
         self.history = said;
         self.history.extend(new);
         self.before = sent;
         (self.notes.turns, self.notes.results) = (cut.turns, cut.results);
-        match &self.store {
-            Some(store) => store.append(&self.id, after, self.history[after..].to_vec(), self.notes.to_map()).await,
-            None => Ok(()),
+        if let Some(store) = &self.store {
+            let new = self.history[self.kept..].to_vec();
+            store.append(&self.id, self.kept, new, self.notes.to_map()).await?;
+            self.kept = self.history.len();
         }
+        Ok(())
     }
 }
 

@@ -1,12 +1,16 @@
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use futures_util::future::BoxFuture;
 use qwenda_types::chat::{ChatRequest, Content, ToolCall};
 use serde_json::json;
 
 use super::*;
 use crate::{
     Mock, estimate,
-    history::RamHistory,
+    history::{Kept, KeptInfo, RamHistory},
     memory::{Embedder, VectorMemory, Wanted, WordVectors},
 };
 
@@ -324,11 +328,7 @@ impl Embedder for Counting {
         "counting".to_owned()
     }
 
-    fn embed(
-        &self,
-        texts: Vec<String>,
-        wanted: Wanted,
-    ) -> futures_util::future::BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+    fn embed(&self, texts: Vec<String>, wanted: Wanted) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
         if wanted == Wanted::Document {
             self.0.lock().unwrap().extend(texts.iter().cloned());
         }
@@ -364,7 +364,7 @@ async fn a_memory_that_fails_is_an_error_and_changes_nothing() {
             "broken".to_owned()
         }
 
-        fn embed(&self, _: Vec<String>, _: Wanted) -> futures_util::future::BoxFuture<'static, Result<Vec<Vec<f32>>>> {
+        fn embed(&self, _: Vec<String>, _: Wanted) -> BoxFuture<'static, Result<Vec<Vec<f32>>>> {
             Box::pin(async { Err(Error::of(Kind::Service)) })
         }
     }
@@ -401,6 +401,50 @@ async fn a_conversation_that_is_kept_goes_on_with_its_summary() {
     assert_eq!(begun.open("x").store(chats.clone()).await.unwrap_err().kind(), Kind::Invalid);
     assert!(talk.send("d").await.is_err(), "the script is over");
     assert_eq!(chats.load("x").await.unwrap().messages.len(), 4);
+}
+
+/// Fails once.
+struct Full(RamHistory, AtomicBool);
+
+impl History for Full {
+    fn load<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Kept>> {
+        self.0.load(id)
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a str,
+        after: usize,
+        messages: Vec<Message>,
+        notes: serde_json::Map<String, serde_json::Value>,
+    ) -> BoxFuture<'a, Result<()>> {
+        if self.1.swap(false, Ordering::Relaxed) {
+            return Box::pin(async { Err(Error::of(Kind::Storage).say("disk full")) });
+        }
+        self.0.append(id, after, messages, notes)
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<KeptInfo>>> {
+        self.0.list()
+    }
+
+    fn delete<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool>> {
+        self.0.delete(id)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_could_not_be_kept_is_kept_with_the_next() {
+    let chats = RamHistory::new();
+    let mock = Mock::new().reply("1").reply("2");
+    let talk = mock.client().chat("m").conversation(Policy::everything()).open("x");
+    let mut talk = talk.store(Full(chats.clone(), true.into())).await.unwrap();
+    let error = talk.send("a").await.unwrap_err();
+    assert_eq!((error.kind(), error.partial().unwrap().text()), (Kind::Storage, "1"));
+    talk.send("b").await.unwrap();
+    let kept = chats.load("x").await.unwrap().messages;
+    assert_eq!(kept, talk.history());
+    assert_eq!(kept.len(), 4);
 }
 
 #[tokio::test]
