@@ -48,6 +48,8 @@ pub struct Answer {
     /// The last text; before it there may have been others, between calls of tools.
     pub text: String,
     pub reasoning: String,
+    /// Its text as JSON, where that was asked for.
+    pub value: Option<Value>,
     pub end: End,
     /// `None` where nobody counted.
     pub tokens: Option<Tokens>,
@@ -129,6 +131,7 @@ impl Answer {
         Self {
             text: String::new(),
             reasoning: String::new(),
+            value: None,
             end: End::Stopped,
             tokens: None,
             cost: None,
@@ -232,6 +235,9 @@ impl Answer {
             },
             "seed": seed,
         });
+        if let Some(value) = &self.value {
+            record["value"] = value.clone();
+        }
         if !self.reasoning.is_empty() {
             record["reasoning"] = self.reasoning.as_str().into();
             record["usage"]["reasoning_tokens"] = tokens.reasoning.into();

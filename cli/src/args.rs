@@ -119,6 +119,14 @@ pub struct Chat {
     pub think: bool,
     #[arg(long, conflicts_with = "think")]
     pub no_think: bool,
+    #[arg(long, value_name = "FILE|JSON")]
+    pub schema: Option<String>,
+    #[arg(long = "tool", value_name = "NAME")]
+    pub tools: Vec<String>,
+    #[arg(long)]
+    pub yes: bool,
+    #[arg(short, long, conflicts_with_all = ["json", "schema", "tools", "template", "session", "go_on"])]
+    pub exec: bool,
     #[arg(long)]
     pub reasoning: bool,
     #[arg(long)]

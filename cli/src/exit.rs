@@ -30,6 +30,8 @@ pub enum Exit {
     Service = 10,
     /// Moderation refused the prompt or the answer.
     Moderation = 11,
+    /// The answer does not fit the schema that it should.
+    Unfit = 12,
     /// Ctrl-C.
     Interrupted = 130,
     /// Whoever read our output went away, as in `| head`: 128 + SIGPIPE, as other tools end then.

@@ -11,6 +11,7 @@ mod books;
 mod commands;
 mod context;
 mod conversation;
+mod events;
 mod exit;
 mod input;
 mod interrupt;
@@ -25,6 +26,7 @@ mod sessions;
 mod settings;
 mod table;
 mod templates;
+mod tools;
 mod when;
 mod who;
 

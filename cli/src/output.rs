@@ -116,6 +116,11 @@ impl Ui {
         }
     }
 
+    /// Writes a question to stderr, whatever the settings; what is typed follows on its line.
+    pub fn prompt(&self, text: &str) {
+        let _ = write!(io::stderr().lock(), "{}", visible(text));
+    }
+
     pub fn dim(&self, text: &str) -> String {
         if self.color { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -143,6 +148,15 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if harmful(c) { picture(c) } else { c }).collect())
 }
 
+/// As [`harmless`], also without characters that change in which order others are shown, and without line breaks that
+/// hide what is behind them: for what somebody is to agree to.
+pub fn visible(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let text = harmless(text);
+    if text.contains(turns) { text.replace(turns, "\u{fffd}") } else { text.into_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +164,7 @@ mod tests {
     #[test]
     fn a_model_cannot_drive_the_terminal() {
         assert_eq!(harmless("a\x1b[2Jb\tc\nd\r\u{7f}\u{9b}"), "a␛[2Jb\tc\nd␍␡\u{fffd}");
+        assert_eq!(visible("rm \u{202e}x\u{200b}\x1b"), "rm \u{fffd}x\u{fffd}␛");
         assert!(matches!(harmless("你好\n"), Cow::Borrowed(_)));
     }
 }

@@ -5,10 +5,11 @@ use std::time::Instant;
 use qwenda::{Event, Retrying, tools::RunEvent};
 
 use crate::{
+    events,
     exit::CliError,
     lang::{chat as words, messages},
     markdown::Markdown,
-    output::{Ui, harmless},
+    output::{Ui, harmless, visible},
     progress::{self, Spinner},
 };
 
@@ -21,6 +22,8 @@ pub struct Show {
     pub plain: bool,
     /// Reasoning appears as it comes; otherwise one line says that there was some.
     pub reasoning: bool,
+    /// Everything goes to stdout, as lines of JSON.
+    pub events: bool,
 }
 
 /// Shows one answer.
@@ -51,10 +54,22 @@ impl<'a> Screen<'a> {
 
     /// Shows what happens.
     pub fn event(&mut self, event: &RunEvent) -> Result<(), CliError> {
+        if self.show.events {
+            self.spinner.clear();
+            return events::of(event).map_or(Ok(()), |line| self.ui.answer_line(line));
+        }
         match event {
             RunEvent::Answer(Event::Reasoning(piece)) => self.reason(piece),
             RunEvent::Answer(Event::Text(piece)) => return self.text(piece),
-            RunEvent::Answer(Event::ToolCall(_) | Event::Finished { .. }) => self.fold(),
+            RunEvent::Answer(Event::ToolCall(_) | Event::Finished { .. }) => return self.between(),
+            RunEvent::Calling(call) => {
+                self.ui.notice(words::calling(self.ui.lang, &call.name, &visible(&call.arguments)));
+            }
+            RunEvent::Called(result) => {
+                if let Err(error) = &result.output {
+                    self.ui.notice(words::called_badly(self.ui.lang, &result.call.name, &visible(error.message())));
+                }
+            }
             RunEvent::Answer(Event::Retry(retry)) => self.retry(retry),
             _ => {}
         }
@@ -63,8 +78,13 @@ impl<'a> Screen<'a> {
 
     /// The answer is over, whole or not.
     pub fn end(&mut self) -> Result<(), CliError> {
-        self.fold();
         self.spinner.clear();
+        self.between()
+    }
+
+    /// What was said is over; calls of tools may follow, and another text.
+    fn between(&mut self) -> Result<(), CliError> {
+        self.fold();
         if let Some(markdown) = &mut self.markdown {
             return self.ui.raw(markdown.finish().as_bytes());
         }

@@ -81,6 +81,31 @@ texts! {
     }
     bad_var(text: &str) { "`{text}` is no NAME=VALUE", "`{text}` 不是 名称=值 的形式" }
     templates_columns() { "name  variables  description", "名称  变量  说明" }
+
+    // Shapes, tools and commands.
+    bad_schema(what: &str) { "--schema: {what}", "--schema 有误：{what}" }
+    unfit(what: &str) { "the answer does not fit the schema: {what}", "回答不符合 schema：{what}" }
+    no_tool(name: &str, names: &str) { "there is no tool `{name}`; there are {names}", "没有工具 `{name}`；可用的有 {names}" }
+    calling(name: &str, arguments: &str) { "→ {name} {arguments}", "→ {name} {arguments}" }
+    called_badly(name: &str, why: &str) { "✗ {name}: {why}", "✗ {name}：{why}" }
+    may_it(name: &str, arguments: &str) { "may it call {name} {arguments}? [y/N] ", "允许调用 {name} {arguments} 吗？[y/N] " }
+    nobody_to_ask(name: &str) {
+        "{name} was not called: there is no terminal to ask at (--yes allows all but commands)",
+        "未调用 {name}：没有终端可供确认（--yes 允许命令之外的调用）"
+    }
+    too_many_steps() { "stopped: too many calls of tools", "工具调用次数过多，已停止" }
+    exec_system(shell: &str, os: &str) {
+        "Answer with one command for the shell {shell} on {os} that does what is asked: the command alone, on one line where that is possible, without Markdown and without explanation.",
+        "请给出一条在 {os} 上的 {shell} 命令来完成要求：只输出命令本身，尽量写成一行，不要使用 Markdown，不要解释。"
+    }
+    explain_system(shell: &str) {
+        "Explain this command of the shell {shell} in a few short lines: what it does as a whole, then each part, and what it may destroy.",
+        "请用简短的几行解释这条 {shell} 命令：整体作用、各部分含义，以及可能造成的破坏。"
+    }
+    no_command() { "the model gave no command", "模型没有给出命令" }
+    command_hides() { "the command has characters that cannot be shown, and is not run", "命令含有无法显示的字符，不会执行" }
+    run_it() { "run it? [y]es, [e]dit, [?] explain, [N]o ", "执行吗？[y] 是，[e] 编辑，[?] 解释，[N] 否 " }
+    command_ended(code: &str) { "the command ended with {code}", "命令以 {code} 结束" }
 }
 
 /// What `--help` says of these commands.
@@ -135,8 +160,8 @@ pub const HELP: &[Text] = &[
     t("chat.stop", "End the answer before this text; may be repeated", "在此文本之前结束回答；可重复"),
     t(
         "chat.json",
-        "One JSON record on stdout: text, finish reason, usage, timings",
-        "在标准输出打印一条 JSON：文本、结束原因、用量、耗时",
+        "What happens as JSON on stdout, an object a line; with --no-stream one record",
+        "在标准输出逐行打印 JSON 事件；与 --no-stream 同用时只打印一条记录",
     ),
     t("chat.no_stream", "Print the answer when it is whole", "完成后一次性输出回答"),
     t("chat.plain", "Show the answer as it is written, without Markdown's looks", "按原文显示回答，不排版 Markdown"),
@@ -182,4 +207,20 @@ pub const HELP: &[Text] = &[
     t("templates list.json", "As JSON", "输出 JSON"),
     t("templates show", "Print one, as a file of your own could say it", "打印一个模板，格式与自定义文件相同"),
     t("templates show.name", "Its name", "名称"),
+    t(
+        "chat.schema",
+        "Hold the answer to this JSON schema, a file or the JSON itself; what does not fit is exit 12",
+        "要求回答符合此 JSON schema（文件或 JSON 本身）；不符合时退出码为 12",
+    ),
+    t(
+        "chat.tools",
+        "Let the model call read_file, list_dir, fetch or shell; may be repeated. It is asked before what could do harm",
+        "允许模型调用 read_file、list_dir、fetch 或 shell；可重复。可能有害的调用会先询问",
+    ),
+    t("chat.yes", "Allow calls of tools without asking, but for commands", "不经询问允许调用工具，但执行命令除外"),
+    t(
+        "chat.exec",
+        "Write a shell command; it is shown, and run only when you say so",
+        "写出一条 shell 命令；先显示，经同意后才执行",
+    ),
 ];

@@ -422,6 +422,7 @@ mod tests {
                 Exit::Network,
                 Exit::Service,
                 Exit::Moderation,
+                Exit::Unfit,
                 Exit::Interrupted,
                 Exit::BrokenPipe,
             ] {

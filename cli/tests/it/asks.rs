@@ -119,7 +119,7 @@ fn reasoning_is_one_line_beside_the_answer_unless_it_is_asked_for() {
     assert_eq!(asks.asked()[1].body["enable_thinking"], true);
     let quiet = asks.run(&["2+2", "--quiet", "--reasoning"]);
     assert_eq!((quiet.ok(), quiet.stderr.as_str()), ("4\n", ""));
-    let record = asks.run(&["2+2", "--json"]).json();
+    let record = asks.run(&["2+2", "--json", "--no-stream"]).json();
     assert_eq!((&record["reasoning"], &record["usage"]["reasoning_tokens"]), (&json!("First I add."), &json!(40)));
     assert_eq!(record["cost"]["currency"], "CNY");
     assert_eq!(record["timings"]["prefill_ms"], Value::Null);

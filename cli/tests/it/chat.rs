@@ -43,7 +43,7 @@ fn the_answer_is_on_stdout_and_what_is_about_it_on_stderr() {
 fn json_is_one_record_with_the_same_text() {
     let home = Home::new();
     let text = chat(&home, &["hello", "--quiet"]).stdout;
-    let ran = chat(&home, &["hello", "--json", "--seed", "1234"]);
+    let ran = chat(&home, &["hello", "--json", "--no-stream", "--seed", "1234"]);
     assert_eq!(ran.stdout.lines().count(), 1);
     let record = ran.json();
     assert_eq!(record["text"].as_str().unwrap().trim_end_matches('\n'), text.trim_end_matches('\n'));
@@ -69,14 +69,14 @@ fn the_same_seed_gives_the_same_answer_and_another_seed_another() {
 #[test]
 fn text_on_stdin_is_added_to_the_prompt() {
     let home = Home::new();
-    let both = feed(chat_command(&home, &["summarise", "--json"]), "one\ntwo\n".as_bytes());
-    let typed = chat(&home, &["summarise\n\none\ntwo", "--json"]);
+    let both = feed(chat_command(&home, &["summarise", "--json", "--no-stream"]), "one\ntwo\n".as_bytes());
+    let typed = chat(&home, &["summarise\n\none\ntwo", "--json", "--no-stream"]);
     assert_eq!(both.json()["text"], typed.json()["text"]);
     assert_eq!(prompt_tokens(&both), prompt_tokens(&typed));
-    let piped = feed(chat_command(&home, &["--json"]), "\u{feff}你好\r\n".as_bytes());
-    let dash = feed(chat_command(&home, &["-", "--json"]), "你好".as_bytes());
+    let piped = feed(chat_command(&home, &["--json", "--no-stream"]), "\u{feff}你好\r\n".as_bytes());
+    let dash = feed(chat_command(&home, &["-", "--json", "--no-stream"]), "你好".as_bytes());
     assert_eq!(prompt_tokens(&piped), prompt_tokens(&dash));
-    assert_eq!(prompt_tokens(&piped), prompt_tokens(&chat(&home, &["你好", "--json"])));
+    assert_eq!(prompt_tokens(&piped), prompt_tokens(&chat(&home, &["你好", "--json", "--no-stream"])));
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn a_prompt_longer_than_the_context_is_exit_4_with_both_numbers() {
 #[test]
 fn a_stop_text_ends_the_answer_and_is_not_part_of_it() {
     let home = Home::new();
-    let whole = chat(&home, &["hello", "--json"]).json()["text"].as_str().unwrap().to_owned();
+    let whole = chat(&home, &["hello", "--json", "--no-stream"]).json()["text"].as_str().unwrap().to_owned();
     let stop: String = whole.chars().skip(2).take(3).collect();
-    let record = chat(&home, &["hello", "--json", "--stop", "never said", "--stop", &stop]).json();
+    let record = chat(&home, &["hello", "--json", "--no-stream", "--stop", "never said", "--stop", &stop]).json();
     assert_eq!(record["finish_reason"], "stop");
     let text = record["text"].as_str().unwrap();
     assert_eq!(text, &whole[..whole.find(&stop).unwrap()]);

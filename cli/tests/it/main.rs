@@ -29,6 +29,7 @@ mod score;
 #[cfg(unix)]
 mod serve;
 mod sessions;
+mod shapes;
 #[cfg(unix)]
 mod terminal;
 mod tokens;

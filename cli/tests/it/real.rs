@@ -79,6 +79,7 @@ fn a_question_is_answered_with_sense() {
         "--max-tokens",
         "16",
         "--json",
+        "--no-stream",
         "--model",
         model.to_str().unwrap(),
     ];

@@ -161,7 +161,8 @@ fn streamed_or_not_the_text_is_that_of_chat() {
     assert_eq!(whole["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
     assert_ne!(usage["prompt_tokens_details"]["cached_tokens"], 0);
 
-    let chat = home.run(&["chat", "hello", "--model", "tiny.gguf", "--max-tokens", "8", "--json"]).json();
+    let chat =
+        home.run(&["chat", "hello", "--model", "tiny.gguf", "--max-tokens", "8", "--json", "--no-stream"]).json();
     assert_eq!(chat["text"], text);
     assert_eq!(chat["usage"]["prompt_tokens"], whole["usage"]["prompt_tokens"]);
 }

@@ -63,7 +63,8 @@ fn a_conversation_is_counted_and_rendered_as_the_model_gets_it() {
     let piped = home.feed(&["tokens", "--model", "tiny.gguf", "--chat", "-"], messages.to_string().as_bytes());
     assert_eq!(piped.ok(), count.ok());
     // The prompt that is counted is the prompt that is answered.
-    let chat = ["chat", "你好", "--system", "be brief", "--model", "tiny.gguf", "--max-tokens", "1", "--json"];
+    let chat =
+        ["chat", "你好", "--system", "be brief", "--model", "tiny.gguf", "--max-tokens", "1", "--json", "--no-stream"];
     assert_eq!(home.run(&chat).json()["usage"]["prompt_tokens"], record["count"]);
 }
 

@@ -1,22 +1,28 @@
 //! `qwenda chat`: one answer, or on a terminal without a prompt a conversation.
 
+mod exec;
+mod schema;
+
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
+    sync::Arc,
 };
 
 use qwenda::{
     ChatBuilder, Finish, Message,
-    tools::{Ended, RunBuilder},
+    tools::{Ended, RunBuilder, Tool},
     types::chat::{ChatRequest, Stop, Strictness},
 };
 
+use self::schema::Schema;
 use super::{repl, sessions};
 use crate::{
     answer::{self, Answer, End},
     args,
     context::{self, Attached},
     conversation::Conversation,
+    events,
     exit::CliError,
     input, interrupt,
     lang::{Lang, chat as words, messages},
@@ -26,6 +32,7 @@ use crate::{
     sessions::Sessions,
     settings::{ChatSettings, Settings},
     templates::{self, Template, Templates},
+    tools::{self, Gate},
     who::{self, Who},
 };
 
@@ -52,6 +59,11 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), Cl
         None => attached.before(given.as_deref().unwrap_or_default()),
     };
     let question = attached.message(prompt);
+    if args.exec {
+        request(ui.lang, &chat, vec![question.clone()])?;
+        let who = who::find(ui, settings, &chat).await?;
+        return exec::run(ui, &chat, &who, question).await;
+    }
     once(ui, settings, &chat, &args, conversation, question).await
 }
 
@@ -148,24 +160,68 @@ async fn once(
 ) -> Result<(), CliError> {
     // Checked before the model is loaded, or even fetched.
     request(ui.lang, chat, vec![question.clone()])?;
+    let schema = args.schema.as_deref().map(|text| Schema::read(ui.lang, text)).transpose()?;
+    let tools = tools(ui.lang, &args.tools)?;
     let who = who::find(ui, settings, chat).await?;
     let request = conversation.request(ui, chat, &who, &question)?;
 
-    let streams = !args.json && !args.no_stream;
-    let show = Show { text: streams, plain: chat.plain, reasoning: chat.reasoning };
+    let events = args.json && !args.no_stream;
+    // What is held to a shape is printed once it is known to have it.
+    let streams = !args.json && !args.no_stream && schema.is_none();
+    let show = Show { text: streams, plain: chat.plain, reasoning: chat.reasoning, events };
     let sent = request.messages.len();
-    let answer = answer(ui, &who, show, run_of(&who, request), sent).await?;
+    let mut builder = chat_of(&who, request);
+    if let Some(schema) = &schema {
+        builder = builder.json_schema("answer", schema.value.clone());
+    }
+    let gate = Gate::new(ui, args.yes);
+    let run = builder.tools(tools).approve(move |call| gate.clone().approve(call.clone()));
+    if events {
+        ui.answer_line(events::start(&who.model))?;
+    }
+    let mut answer = answer(ui, &who, show, run, sent).await?;
     // Before anything is said: who reads the end of an answer may rely on its being kept.
     conversation.keep(ui, question, &answer, &who.model)?;
-    match &answer.end {
-        End::Stopped => return Err(CliError::interrupted()),
-        End::Failed(error) => return Err(who.explain(ui.lang, error)),
-        End::Whole(..) if args.json => ui.answer_line(answer.record(&who, chat.seed))?,
-        End::Whole(..) if !streams => show_whole(ui, chat, &answer.text)?,
-        End::Whole(..) => {}
+    let unfit = schema.and_then(|schema| match (&answer.end, schema.check(ui.lang, &answer.text)) {
+        (End::Whole(..), Ok(value)) => {
+            answer.value = Some(value);
+            None
+        }
+        (End::Whole(..), Err(error)) => Some(error),
+        _ => None,
+    });
+    if let End::Failed(error) = &answer.end {
+        let said = who.explain(ui.lang, error);
+        if events {
+            ui.answer_line(events::error(error, &said))?;
+        }
+        return Err(said);
+    }
+    if events {
+        for line in events::end(answer.record(&who, chat.seed)) {
+            ui.answer_line(line)?;
+        }
+    }
+    if let End::Stopped = answer.end {
+        return Err(CliError::interrupted());
+    }
+    if let Some(unfit) = unfit {
+        return Err(unfit);
+    }
+    if args.json && !events {
+        ui.answer_line(answer.record(&who, chat.seed))?;
+    } else if !args.json && !streams {
+        show_whole(ui, chat, &answer.text)?;
     }
     after(ui, chat, &who, &answer);
     Ok(())
+}
+
+fn tools(lang: Lang, names: &[String]) -> Result<Vec<Arc<dyn Tool>>, CliError> {
+    let mut wanted: Vec<&String> = names.iter().collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted.into_iter().map(|name| tools::builtin(lang, name)).collect()
 }
 
 /// The conversation that the command line goes on with, or begins.
@@ -223,6 +279,7 @@ pub fn after(ui: Ui, chat: &ChatSettings, who: &Who, answer: &Answer) {
                 (_, None) => words::cut_by_service(ui.lang),
                 _ => messages::cut_off(ui.lang, tokens.completion),
             }),
+            (_, Ended::Steps | Ended::Loop) => ui.notice(words::too_many_steps(ui.lang)),
             (Finish::Other(word), Ended::Answered) => ui.notice(words::ended_by_word(ui.lang, word)),
             _ => {}
         }

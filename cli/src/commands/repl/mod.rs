@@ -106,7 +106,7 @@ impl Repl<'_> {
             }
         };
         let sent = request.messages.len();
-        let show = Show { text: true, plain: self.chat.plain, reasoning: self.chat.reasoning };
+        let show = Show { text: true, plain: self.chat.plain, reasoning: self.chat.reasoning, events: false };
         let run = chat::run_of(&self.who, request);
         let answer = chat::answer(self.ui, &self.who, show, run, sent).await?;
         match &answer.end {
