@@ -37,6 +37,8 @@ pub enum Act {
     Fail(BackendError),
     /// Hands out nothing until the gate is opened.
     Wait(Gate),
+    /// Lets whoever else is ready go first.
+    Yield,
 }
 
 /// What the backend does with one call.
@@ -70,6 +72,14 @@ impl Script {
         let usage = Counts { prompt_tokens, completion_tokens: pieces.len() as u32, ..Counts::default() };
         let done = ChatEvent::Done { usage, timings: Timings::default() };
         Self::new([started].into_iter().chain(texts).chain([finished, done]).map(Act::Event))
+    }
+
+    /// Puts another step between any two.
+    #[must_use]
+    pub fn between(mut self, step: impl Fn() -> Act) -> Self {
+        let acts = std::mem::take(&mut self.acts);
+        self.acts = acts.into_iter().flat_map(|act| [step(), act]).skip(1).collect();
+        self
     }
 
     /// Puts a gate before step `step`, counted from 0.
@@ -167,10 +177,14 @@ impl Watch {
 #[derive(Clone)]
 pub struct Scripted(Arc<Mutex<State>>);
 
+type Otherwise = Arc<dyn Fn(&ChatCall) -> Script + Send + Sync>;
+
 struct State {
     models: Vec<ModelCard>,
     ready: bool,
     scripts: VecDeque<(Script, Watch)>,
+    /// Makes the script of a chat for which there is none.
+    otherwise: Option<Otherwise>,
     calls: Vec<ChatCall>,
     completions: Vec<CompletionCall>,
     embeds: Vec<EmbedCall>,
@@ -203,6 +217,7 @@ impl Scripted {
             models,
             ready: true,
             scripts: VecDeque::new(),
+            otherwise: None,
             calls: Vec::new(),
             completions: Vec::new(),
             embeds: Vec::new(),
@@ -216,6 +231,11 @@ impl Scripted {
         let watch = Watch(watch::Sender::new(Played::Waiting));
         self.state().scripts.push_back((script, watch.clone()));
         watch
+    }
+
+    /// Makes the script of every chat that finds none.
+    pub fn otherwise(&self, make: impl Fn(&ChatCall) -> Script + Send + Sync + 'static) {
+        self.state().otherwise = Some(Arc::new(make));
     }
 
     /// Every chat asked for so far.
@@ -257,8 +277,13 @@ impl Backend for Scripted {
     fn chat(&self, call: ChatCall) -> BoxFuture<'_, Result<ChatStream, BackendError>> {
         let next = {
             let mut state = self.state();
+            let written = state.scripts.pop_front();
+            let next = written.or_else(|| {
+                let make = state.otherwise.as_ref()?;
+                Some((make(&call), Watch(watch::Sender::new(Played::Waiting))))
+            });
             state.calls.push(call);
-            state.scripts.pop_front()
+            next
         };
         Box::pin(begin(next))
     }
@@ -352,6 +377,7 @@ fn play(acts: VecDeque<Act>, watch: Watch) -> ChatStream {
         loop {
             match stage.acts.pop_front() {
                 Some(Act::Wait(gate)) => gate.pass().await,
+                Some(Act::Yield) => tokio::task::yield_now().await,
                 Some(Act::Event(event)) => {
                     stage.handed_out();
                     return Some((Ok(event), stage));

@@ -13,6 +13,7 @@ mod cors;
 mod documentation;
 mod drain;
 mod endpoints;
+mod exactly_once;
 mod http2;
 mod keys;
 mod logs;
