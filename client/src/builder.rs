@@ -5,11 +5,12 @@ use std::{env, fmt, path::PathBuf, sync::Arc};
 use qwenda_ledger::{money::Currency, price::PriceList};
 
 use crate::{
-    Budget, Client, Error, Observation, Result, Retry, Secret, Timeouts,
+    Budget, Client, Error, Observation, Pace, Result, Retry, Secret, Timeouts,
     budget::Purse,
     cassette::Cassette,
     client::Inner,
     observe::Observer,
+    pace::Pacer,
     retry::Allowance,
     service::{Protocol, Region, Service},
     transport::{Transport, http::Http},
@@ -45,6 +46,7 @@ pub struct Builder {
     limits: Timeouts,
     retry: Retry,
     allowance: u32,
+    pace: Option<Pace>,
     headers: Vec<(String, String)>,
     event_bytes_max: usize,
     answer_bytes_max: usize,
@@ -54,6 +56,7 @@ pub struct Builder {
     /// Calls cost nothing.
     free: bool,
     observer: Option<Observer>,
+    content: bool,
     cassette: Option<PathBuf>,
     transport: Option<Arc<dyn Transport>>,
 }
@@ -75,6 +78,7 @@ impl Default for Builder {
             limits: Timeouts::default(),
             retry: Retry::default(),
             allowance: ALLOWANCE,
+            pace: None,
             headers: Vec::new(),
             event_bytes_max: qwenda_types::sse::EVENT_BYTES_MAX,
             answer_bytes_max: 256 << 20,
@@ -83,6 +87,7 @@ impl Default for Builder {
             budget: None,
             free: false,
             observer: None,
+            content: false,
             cassette: None,
             transport: None,
         }
@@ -190,6 +195,12 @@ impl Builder {
         self
     }
 
+    /// How fast requests are begun; as fast as they are asked for, unless set.
+    pub fn pace(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
     /// A header that every request carries. One that is a secret belongs into [`key`](Self::key).
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into().to_ascii_lowercase();
@@ -250,6 +261,13 @@ impl Builder {
     /// ```
     pub fn observe(mut self, observer: impl Fn(&Observation) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Puts the messages of chats and their answers into the calls' spans (`gen_ai.input.messages` and
+    /// `gen_ai.output.messages`), where whoever reads them can read everything; false.
+    pub fn observe_content(mut self, content: bool) -> Self {
+        self.content = content;
         self
     }
 
@@ -330,9 +348,11 @@ impl Builder {
             limits: self.limits,
             retry: self.retry,
             allowance: Allowance::new(self.allowance),
+            pacer: self.pace.map(Pacer::new),
             prices: self.prices.unwrap_or_else(|| PriceList::published(currency)),
             purse: Purse::new(self.budget.filter(|_| !self.free)),
             observer: self.observer,
+            content: self.content,
             headers: self.headers,
             event_bytes_max: self.event_bytes_max,
             answer_bytes_max: self.answer_bytes_max,

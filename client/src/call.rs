@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use qwenda_types::chat::Message;
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
     Attempt, Error, Observation, Reply, Result, Timeouts, What,
     client::Inner,
-    error::{Kind, Limit, refusal},
+    error::{Billed, Kind, Limit, refusal},
     observe,
+    pace::Pass,
     retry::{Failed, Retry},
     stream::{Reading, Retrying, deadline, read_body},
     transport::{Request, Response, within},
@@ -35,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) notices: Vec<Retrying>,
     /// To be waited before the request is sent.
     pub(crate) pause: Option<Duration>,
+    /// Of the request on its way, where requests are paced.
+    pass: Option<Pass>,
 }
 
 /// What a call may differ in from the client's settings.
@@ -69,6 +73,7 @@ impl Call {
             attempts: Vec::new(),
             notices: Vec::new(),
             pause: None,
+            pass: None,
         }
     }
 
@@ -83,11 +88,27 @@ impl Call {
             if let Some(pause) = self.pause.take() {
                 tokio::time::sleep(pause).await;
             }
-            match self.send_once().await {
+            let sent = match self.paced().await {
+                Ok(()) => self.send_once().await,
+                Err(error) => Err(error),
+            };
+            match sent {
                 Ok(response) => return Ok(response),
                 Err(error) => self.pause = Some(self.decide(error, false)?),
             }
         }
+    }
+
+    /// Waits until it is this request's turn, where requests are paced.
+    async fn paced(&mut self) -> Result<()> {
+        // The one before is over.
+        self.pass = None;
+        let Some(pacer) = self.client.pacer.as_ref().filter(|_| !self.reading.model.is_empty()) else { return Ok(()) };
+        let pass = pacer.pass(&self.reading.model, self.request.body.len());
+        let pass = self.in_time(async { Ok(pass.await) }).await;
+        // Nothing was sent.
+        self.pass = Some(pass.map_err(|error| error.with(|facts| facts.billed = Billed::No))?);
+        Ok(())
     }
 
     /// The whole body of an answer that is no stream.
@@ -109,6 +130,9 @@ impl Call {
     /// The pause before the next attempt, or the error if this was the last.
     pub(crate) fn decide(&mut self, error: Error, resumed: bool) -> Result<Duration> {
         let facts = error.facts();
+        if let (Some(pass), Kind::Throttled(throttle)) = (self.pass.take(), facts.kind) {
+            pass.refused(throttle, facts.retry_after);
+        }
         let attempts = self.attempts.len() as u32 + 1;
         let failed = Failed {
             kind: facts.kind,
@@ -137,17 +161,38 @@ impl Call {
     pub(crate) fn gave_up(&mut self, error: Error) -> Error {
         let (kind, status) = (error.kind(), error.status());
         self.span.record("error.type", format!("{kind:?}"));
+        self.span.record("otel.status_code", "ERROR");
         self.observe(|| What::Failed { kind, status, pause: None });
         self.attempts.push(Attempt { kind, status, pause: Duration::ZERO });
         let attempts = self.attempts.clone();
         error.with(|facts| facts.attempts = attempts)
     }
 
+    /// Something of the answer has come.
+    pub(crate) fn first_chunk(&self) {
+        self.span.record("gen_ai.response.time_to_first_chunk", self.began.elapsed().as_secs_f64());
+    }
+
+    /// What is asked; only where spans may have texts in them.
+    pub(crate) fn asks(&self, messages: &[Message]) {
+        self.tell("gen_ai.input.messages", || json_of(messages));
+    }
+
+    fn tell(&self, field: &'static str, text: impl FnOnce() -> String) {
+        if self.client.content && !self.span.is_disabled() {
+            self.span.record(field, text());
+        }
+    }
+
     /// The answer is whole; of a chat, it is this.
     pub(crate) fn succeeded(&self, reply: Option<&Reply>) {
         self.client.allowance.earn();
+        if let Some(pass) = &self.pass {
+            pass.succeeded(reply.and_then(Reply::usage));
+        }
         if let Some(reply) = reply {
             observe::record(&self.span, reply);
+            self.tell("gen_ai.output.messages", || json_of(&[reply.message()]));
         }
         self.observe(|| What::Finished {
             usage: reply.and_then(|reply| reply.usage().cloned().map(Box::new)),
@@ -166,7 +211,12 @@ impl Call {
         });
     }
 
-    /// Asks for what follows the event of this id.
+    /// Whether it asks for what follows an event that came before.
+    pub(crate) fn resumes(&self) -> bool {
+        self.request.header("last-event-id").is_some()
+    }
+
+    /// Asks for what follows the event of this id; without one, for the same as the last time.
     pub(crate) fn resume_after(&mut self, id: Option<String>) {
         if let Some(id) = id {
             self.request.set_header("last-event-id", id);
@@ -210,4 +260,8 @@ impl Call {
             },
         }
     }
+}
+
+fn json_of(messages: &[Message]) -> String {
+    serde_json::to_string(messages).expect("messages are plain JSON")
 }

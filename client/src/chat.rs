@@ -271,6 +271,7 @@ impl ChatBuilder {
         let hold = inner.purse.hold(estimate.most.as_ref())?;
         let cumulative = CUMULATIVE.iter().any(|model| self.request.model.starts_with(model));
         let call = inner.call("chat", request, &self.request.model, &self.terms);
+        call.asks(&self.request.messages);
         let cumulative = cumulative && inner.protocol == Protocol::OpenAi;
         let how = How { cumulative, accept_open: inner.accept_open, client: self.client.clone() };
         ChatStream::open(call, how, hold).await

@@ -1,9 +1,11 @@
 //! Answers as values of a type of one's own: [`ExtractBuilder`].
 
+mod fit;
 mod partial;
 
 use std::{fmt, future::IntoFuture, marker::PhantomData, ops::Deref};
 
+use fit::Fit;
 use futures_util::future::BoxFuture;
 use qwenda_types::chat::Message;
 use schemars::JsonSchema;
@@ -44,6 +46,8 @@ const SCHEMA: [&str; 10] = [
 ];
 
 /// A chat whose answer is a value. Awaiting it gives an [`Extracted`].
+///
+/// What the type's schema asks for beyond its fields holds, too: `#[schemars(range(min = 1), length(max = 8), …)]`.
 ///
 /// # Example
 /// ```
@@ -92,10 +96,11 @@ impl<T: DeserializeOwned + JsonSchema> ExtractBuilder<T> {
     /// The value as it comes: see [`ExtractStream`]. Nothing is asked again.
     ///
     /// # Errors
-    /// As of [`ChatBuilder::stream`].
+    /// As of [`ChatBuilder::stream`], and [`Kind::Invalid`] for a schema that is none.
     pub async fn stream_partial(self) -> Result<ExtractStream<T>> {
+        let fit = Fit::of::<T>()?;
         let stream = self.prepared().stream().await?;
-        Ok(ExtractStream { stream, text: String::new(), shown: None, kind: PhantomData })
+        Ok(ExtractStream { stream, fit, text: String::new(), shown: None, kind: PhantomData })
     }
 
     /// The chat with what holds the model to the schema.
@@ -118,11 +123,12 @@ impl<T: DeserializeOwned + JsonSchema> ExtractBuilder<T> {
     }
 
     async fn ask(self) -> Result<Extracted<T>> {
+        let fit = Fit::of::<T>()?;
         let mut chat = self.prepared();
         let mut replies = Vec::new();
         loop {
             let reply = chat.clone().await?;
-            let read = read::<T>(&reply);
+            let read = read::<T>(&reply, &fit);
             replies.push(reply);
             match read {
                 Ok(value) => return Ok(Extracted { value, replies }),
@@ -153,14 +159,15 @@ fn name_of<T: JsonSchema>() -> String {
     if name.is_empty() { "value".to_owned() } else { name }
 }
 
-fn read<T: DeserializeOwned>(reply: &Reply) -> Result<T> {
+fn read<T: DeserializeOwned>(reply: &Reply, fit: &Fit) -> Result<T> {
     let wrong = |message: String| {
         Error::of(Kind::Malformed).say(message).with(|facts| {
             facts.request_id.clone_from(&reply.request_id);
             facts.partial = Some(reply.clone());
         })
     };
-    match parse(unfenced(reply.text())) {
+    let text = unfenced(reply.text());
+    match parse(text).and_then(|value| fit.check(text).map(|()| value)) {
         Ok(value) => Ok(value),
         // What the limit cut is no mistake of the model.
         Err(_) if reply.finish() == &Finish::Length => Err(wrong("the answer was cut at its most tokens".to_owned())),
@@ -264,6 +271,7 @@ impl<T> Deref for Extracted<T> {
 /// ```
 pub struct ExtractStream<T> {
     stream: ChatStream,
+    fit: Fit,
     text: String,
     shown: Option<Value>,
     kind: PhantomData<fn() -> T>,
@@ -291,10 +299,10 @@ impl<T: DeserializeOwned> ExtractStream<T> {
     /// The whole value, once [`next`](Self::next) has returned `None`.
     ///
     /// # Errors
-    /// [`Kind::Malformed`] if it does not fit the type, [`Kind::Truncated`] before its end.
+    /// [`Kind::Malformed`] if it does not fit the type and its schema, [`Kind::Truncated`] before its end.
     pub fn finish(self) -> Result<Extracted<T>> {
         let reply = self.stream.finish()?;
-        Ok(Extracted { value: read(&reply)?, replies: vec![reply] })
+        Ok(Extracted { value: read(&reply, &self.fit)?, replies: vec![reply] })
     }
 }
 

@@ -5,11 +5,12 @@
 //! What goes wrong is an [`Error`] that says what, whose fault, whether to try again, whether it is billed, and
 //! which request. Requests are sent again only where that is safe ([`Retry`]). [`Mock`] plays a service in tests.
 //!
-//! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves.
+//! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves, unless it
+//! is told to export.
 //!
 //! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
-//! ([`extract`]); `embedded` for models in this process; `memory` for conversations in an SQLite file,
-//! `pgvector` for what they remember in PostgreSQL;
+//! ([`extract`]); `mcp` for the tools of MCP servers; `embedded` for models in this process; `memory` for conversations
+//! in an SQLite file, `pgvector` for what they remember in PostgreSQL; `otlp` for spans and metrics sent to a collector;
 //! `blocking` for programs that do not await.
 //!
 //! # Example
@@ -53,6 +54,9 @@ pub mod history;
 pub mod memory;
 mod mock;
 mod observe;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+mod pace;
 mod plain;
 mod reply;
 mod rerank;
@@ -92,6 +96,7 @@ pub use estimate::Estimate;
 pub use files::{FileInfo, Files, Page};
 pub use mock::Mock;
 pub use observe::{Observation, What};
+pub use pace::Pace;
 pub use plain::{Meta, ModelsBuilder};
 pub use qwenda_types::chat::{Message, Role};
 pub use reply::{Choice, Finish, Reply, ToolCall, Usage};

@@ -54,10 +54,13 @@ pub enum What {
     },
 }
 
+/// What the spans of calls are called, among others.
+pub(crate) const SPAN: &str = "gen_ai";
+
 /// A span with the names that OpenTelemetry has for calls of models.
 pub(crate) fn span(operation: &'static str, model: &str) -> Span {
     tracing::debug_span!(
-        "gen_ai",
+        SPAN,
         otel.name = format_args!("{operation} {model}"),
         otel.kind = "client",
         gen_ai.operation.name = operation,
@@ -69,6 +72,11 @@ pub(crate) fn span(operation: &'static str, model: &str) -> Span {
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
         gen_ai.usage.cache_read.input_tokens = Empty,
+        gen_ai.usage.reasoning.output_tokens = Empty,
+        gen_ai.response.time_to_first_chunk = Empty,
+        gen_ai.input.messages = Empty,
+        gen_ai.output.messages = Empty,
+        otel.status_code = Empty,
         error.r#type = Empty,
     )
 }
@@ -83,5 +91,6 @@ pub(crate) fn record(span: &Span, reply: &Reply) {
         span.record("gen_ai.usage.input_tokens", usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", usage.output_tokens);
         span.record("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
+        span.record("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens);
     }
 }

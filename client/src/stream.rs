@@ -144,6 +144,8 @@ pub struct ChatStream {
     events: VecDeque<Event>,
     /// Something of the answer was handed out.
     begun: bool,
+    /// Something of it has come.
+    seen: bool,
     whole: bool,
     /// The name by which the model was asked for, and has its price.
     model: String,
@@ -163,6 +165,7 @@ impl ChatStream {
             hold,
             events: VecDeque::new(),
             begun: false,
+            seen: false,
             whole: false,
             request_id: None,
             attempts: Vec::new(),
@@ -282,6 +285,10 @@ impl ChatStream {
             }
             State::Reading(call, reader) => {
                 let read = read(call, reader).await;
+                if !self.seen && matches!(read, Ok(Frame::Chunk(_))) {
+                    self.seen = true;
+                    call.first_chunk();
+                }
                 let State::Reading(call, mut reader) = std::mem::replace(&mut self.state, State::Ended) else {
                     return Ok(());
                 };
@@ -334,7 +341,7 @@ impl ChatStream {
         let resumed =
             self.begun || !self.events.iter().all(|event| matches!(event, Event::Retry(_) | Event::Comment(_)));
         let lost = matches!(error.kind(), Kind::Disconnected | Kind::Truncated | Kind::Timeout(Limit::Idle));
-        if resumed && !(lost && call.replays() && last_id.is_some()) {
+        if resumed && !(lost && call.replays() && (last_id.is_some() || call.resumes())) {
             return Err(self.over(call.gave_up(error)));
         }
         if lost && !resumed && error.kind() == Kind::Truncated && self.gather.is_empty() {

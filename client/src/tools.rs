@@ -1,11 +1,15 @@
 //! Tools: functions that a model may call. [`Tool`] is one, [`macro@tool`](crate::tool) makes one of an async
 //! function, [`RunBuilder`] runs a conversation until the model needs no more.
 
+#[cfg(feature = "mcp")]
+mod mcp;
 mod run;
 
 use std::{fmt, sync::Arc};
 
 use futures_util::future::BoxFuture;
+#[cfg(feature = "mcp")]
+pub use mcp::{Mcp, McpServer};
 use qwenda_types::chat::ToolFunction;
 pub use run::{Approval, Ended, Interrupted, Progress, Run, RunBuilder, RunEvent, Step, ToolResult};
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -22,6 +26,11 @@ pub trait Tool: Send + Sync + 'static {
 
     /// Calls it. Dropping the future gives the call up.
     fn call(&self, arguments: Value) -> Outcome;
+
+    /// Whose it is, where it is somebody else's: put before its name where another tool has the same.
+    fn origin(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Why a tool has no result. The model reads it, and may do better.

@@ -1,12 +1,19 @@
 //! The loop: ask, call the tools that are asked for, ask again.
 
-use std::{collections::HashSet, fmt, future::IntoFuture, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    future::IntoFuture,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use qwenda_types::chat::{ChatRequest, Message, Role};
 use serde_json::Value;
 
-use super::{IntoTools, Tool, ToolError};
+use super::{IntoTools, Outcome, Tool, ToolError};
 use crate::{ChatBuilder, Currency, Error, Event, Nanos, Reply, ToolCall, error::Kind, transport::within};
 
 /// Answers of one run, unless set otherwise.
@@ -15,6 +22,8 @@ const STEPS_MAX: usize = 10;
 const PARALLEL: usize = 4;
 /// How long one call may take, unless set otherwise.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(60);
+/// What services take as the name of a function.
+const NAME_CHARS_MAX: usize = 64;
 /// How often in a row the model may ask for the very same calls.
 const REPEATS_MAX: usize = 3;
 
@@ -412,6 +421,46 @@ impl RunBuilder {
     }
 }
 
+/// Gives those tools whose name is not the only one the name of their origin before it; a name that two tools
+/// still have is the error.
+fn name_apart(tools: &mut [Arc<dyn Tool>]) -> Result<(), String> {
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for tool in tools.iter() {
+        *times.entry(tool.definition().function.name).or_default() += 1;
+    }
+    let mut names = HashSet::new();
+    for tool in tools {
+        let name = tool.definition().function.name;
+        if let Some(origin) = tool.origin().filter(|_| times[&name] > 1) {
+            let name = format!("{origin}_{name}").chars().take(NAME_CHARS_MAX).collect();
+            *tool = Arc::new(Renamed { name, tool: Arc::clone(tool) });
+        }
+        let name = tool.definition().function.name;
+        if !names.insert(name.clone()) {
+            return Err(name);
+        }
+    }
+    Ok(())
+}
+
+/// A tool by another name.
+struct Renamed {
+    name: String,
+    tool: Arc<dyn Tool>,
+}
+
+impl Tool for Renamed {
+    fn definition(&self) -> qwenda_types::chat::Tool {
+        let mut definition = self.tool.definition();
+        definition.function.name.clone_from(&self.name);
+        definition
+    }
+
+    fn call(&self, arguments: Value) -> Outcome {
+        self.tool.call(arguments)
+    }
+}
+
 fn message_of(result: &ToolResult) -> Message {
     let text = match &result.output {
         Ok(text) => text.clone(),
@@ -454,15 +503,12 @@ impl IntoFuture for RunBuilder {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let mut names = HashSet::new();
-            for tool in &self.tools {
-                let name = tool.definition().function.name;
-                if !names.insert(name.clone()) {
-                    let error = Error::of(Kind::Invalid).say(format!("two tools are called `{name}`"));
-                    return Err(Interrupted::at_once(error, self.chat.request.messages));
-                }
+            let mut this = self;
+            if let Err(name) = name_apart(&mut this.tools) {
+                let error = Error::of(Kind::Invalid).say(format!("two tools are called `{name}`"));
+                return Err(Interrupted::at_once(error, this.chat.request.messages));
             }
-            self.run().await
+            this.run().await
         })
     }
 }

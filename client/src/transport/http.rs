@@ -27,27 +27,31 @@ impl Http {
 
     /// To whatever begins with this URL.
     pub(crate) fn to(url: &str, connect_timeout: Option<Duration>) -> Result<Self, Error> {
-        // A process may have chosen its provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .user_agent(concat!("qwenda-rust/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(POOL_IDLE)
-            // The key is for this address and no other.
-            .redirect(redirect::Policy::none());
-        if let Some(limit) = connect_timeout {
-            client = client.connect_timeout(limit);
-        }
-        if url.starts_with("http://") {
-            // The system's certificates are neither needed nor, on a bare machine, there.
-            client = client.tls_certs_only([]);
-        }
-        if is_here(url) {
-            // No proxy of the environment leads back to this machine.
-            client = client.no_proxy();
-        }
-        let client = client.build().map_err(|error| Error::config(format!("no HTTP client: {}", reason(&error))))?;
-        Ok(Self { client })
+        Ok(Self { client: client(url, connect_timeout)? })
     }
+}
+
+/// A client for this address alone.
+pub(crate) fn client(url: &str, connect_timeout: Option<Duration>) -> Result<Client, Error> {
+    // A process may have chosen its provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .user_agent(concat!("qwenda-rust/", env!("CARGO_PKG_VERSION")))
+        .pool_idle_timeout(POOL_IDLE)
+        // The key is for this address and no other.
+        .redirect(redirect::Policy::none());
+    if let Some(limit) = connect_timeout {
+        client = client.connect_timeout(limit);
+    }
+    if url.starts_with("http://") {
+        // The system's certificates are neither needed nor, on a bare machine, there.
+        client = client.tls_certs_only([]);
+    }
+    if is_here(url) {
+        // No proxy of the environment leads back to this machine.
+        client = client.no_proxy();
+    }
+    client.build().map_err(|error| Error::config(format!("no HTTP client: {}", reason(&error))))
 }
 
 impl Transport for Http {

@@ -74,3 +74,47 @@ async fn text_around_the_json_and_a_cut_are_errors() {
     let error = Mock::new().events([cut]).client().chat("m").user("x").extract::<Invoice>().await.unwrap_err();
     assert!(error.message().contains("most tokens"), "{error}");
 }
+
+#[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+struct Order {
+    #[schemars(length(min = 1, max = 3))]
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+struct Line {
+    #[schemars(regex(pattern = r"^[A-Z]\d+$"))]
+    code: String,
+    #[schemars(range(min = 1, max = 99))]
+    count: u32,
+}
+
+#[tokio::test]
+async fn ranges_lengths_and_patterns_of_the_schema_hold() {
+    for (answer, wants) in [
+        (json!({"lines": [{"code": "A7", "count": 2}]}), None),
+        (json!({"lines": []}), Some("`/lines`: ")),
+        (json!({"lines": [{"code": "planted", "count": 2}]}), Some("`/lines/0/code`: value does not match")),
+        (
+            json!({"lines": [{"code": "A7", "count": 7777}]}),
+            Some("`/lines/0/count`: value is greater than the maximum of 99"),
+        ),
+    ] {
+        let mock = Mock::new().reply(answer.to_string());
+        let got = mock.client().chat("m").user("x").extract::<Order>().await;
+        match wants {
+            None => assert_eq!(got.unwrap().lines[0].count, 2),
+            Some(wants) => {
+                let error = got.unwrap_err();
+                assert!(error.kind() == Kind::Malformed && error.message().contains(wants), "{error}");
+                assert!(!error.message().contains("planted") && !error.message().contains("7777"), "{error}");
+            }
+        }
+        let mock = Mock::new().reply(answer.to_string());
+        let mut stream = mock.client().chat("m").user("x").extract::<Order>().stream_partial().await.unwrap();
+        while let Some(value) = stream.next().await {
+            value.unwrap();
+        }
+        assert_eq!(stream.finish().is_ok(), wants.is_none(), "{answer}");
+    }
+}

@@ -139,6 +139,16 @@ async fn a_stream_that_breaks_is_picked_up_where_the_service_numbers_its_events(
 }
 
 #[tokio::test]
+async fn an_answer_that_was_picked_up_is_picked_up_again_when_nothing_of_it_came() {
+    let first = format!("{}{}", delta(Some(1), "Hel"), delta(Some(2), "lo"));
+    let rest = format!("{}{}", delta(Some(3), " world"), end(Some(4)));
+    let service = Service::start(vec![Act::cut_events(&first), Act::cut_events(""), Act::events(&rest)]).await;
+    assert_eq!(to(&service, true).chat("m").user("hi").await.unwrap().text(), "Hello world");
+    let two = Some("2".to_owned());
+    assert_eq!(service.header("last-event-id"), [None, two.clone(), two]);
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_elsewhere_is_never_begun_again() {
     for replays in [false, true] {
         let service = Service::start(vec![Act::cut_events(&delta(None, "Hel")), Act::text("never asked for")]).await;
