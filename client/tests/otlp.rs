@@ -51,8 +51,11 @@ fn spans(seen: &Seen) -> Vec<Span> {
     requests.flat_map(|request| request.resource_spans).flat_map(|of| of.scope_spans).flat_map(|of| of.spans).collect()
 }
 
-/// Each metric's name, and of each of its histograms the labels, the count and the sum.
-fn metrics(seen: &Seen) -> BTreeMap<String, Vec<(BTreeMap<String, String>, u64, f64)>> {
+/// Labels, count and sum.
+type Point = (BTreeMap<String, String>, u64, f64);
+
+/// Each metric's name and histograms.
+fn metrics(seen: &Seen) -> BTreeMap<String, Vec<Point>> {
     let seen = seen.lock().unwrap();
     let bodies = seen.iter().filter(|(path, _)| path == "/v1/metrics");
     // They are sums since the beginning, so the last counts.

@@ -19,6 +19,8 @@ const ONCE: f64 = 0.95;
 const NEAR: f64 = 1.3;
 /// What may be used at once.
 const DEPTH_SECONDS: f64 = 0.5;
+/// A sleeper may wake so late.
+const TIMER_SECONDS: f64 = 0.01;
 /// The climb beyond what is known to be taken, as a part of the rate in a second, at first. It grows with time.
 const CAREFUL: f64 = 0.01;
 /// No climb is faster than if each use took so many seconds: who is asked once a second learns slowly.
@@ -73,8 +75,10 @@ impl Rate {
     }
 
     fn depth(&self) -> f64 {
+        // A limit that was told counts in each of its seconds: what nobody used is not made up for.
+        let seconds = if self.most.is_finite() { TIMER_SECONDS } else { DEPTH_SECONDS };
         // One request must fit, however slow we are.
-        self.rate.map_or(0.0, |rate| (rate * DEPTH_SECONDS).max(1.0))
+        self.rate.map_or(0.0, |rate| (rate * seconds).max(1.0))
     }
 
     /// When more may be used; `None` is now.

@@ -206,7 +206,7 @@ async fn limits_that_are_told_are_never_passed() {
     let rules = Rules { tokens_per_minute: Some(300_000.0), ..Rules::default() };
     let seen = crowd(rules, Some(Pace::adaptive().tokens_per_min(290_000)), 120).await;
     // What the first calls need is learned from them.
-    assert!(seen.refused <= 5 && seen.answered > 1_050, "{seen:?}");
+    assert!(seen.refused <= 5 && seen.answered > 950, "{seen:?}");
 }
 
 #[tokio::test(start_paused = true)]
