@@ -21,6 +21,7 @@ use rmcp::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
+    task::JoinHandle,
 };
 
 use super::text::plain;
@@ -35,6 +36,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const OUTPUT_BYTES_MAX: usize = 256 << 10;
 /// How much of what a server complained about is shown when it does not start.
 const COMPLAINT_BYTES_MAX: usize = 2 << 10;
+const COMPLAINT_WAIT: Duration = Duration::from_secs(1);
 /// What a started server gets of our environment. Keys are no part of it.
 const INHERITED: [&str; 20] = [
     "HOME",
@@ -202,7 +204,10 @@ impl McpServer {
                     Error::config(format!("the MCP server `{}` cannot be started: {error}", program.to_string_lossy()))
                 })?;
                 let complained = Complaints::listen(complaints);
-                self.greet(process).await.map_err(|error| complained.add_to(error))
+                match self.greet(process).await {
+                    Ok(greeted) => Ok(greeted),
+                    Err(error) => Err(complained.add_to(error).await),
+                }
             }
             Way::Address { .. } => self.greet(self.address()?).await,
         }
@@ -284,28 +289,35 @@ fn in_short(error: &ClientInitializeError) -> String {
 }
 
 /// The beginning of what a program writes to its standard error. All of it is read, or the program would wait.
-#[derive(Clone, Default)]
-struct Complaints(Arc<Mutex<Vec<u8>>>);
+struct Complaints {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reading: Option<JoinHandle<()>>,
+}
 
 impl Complaints {
     fn listen(from: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
-        let complaints = Self::default();
-        if let Some(mut from) = from {
-            let written = complaints.clone();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&kept);
+        let reading = from.map(|mut from| {
             tokio::spawn(async move {
                 let mut buffer = [0; 1024];
                 while let Ok(read @ 1..) = from.read(&mut buffer).await {
-                    let mut kept = written.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut kept = written.lock().unwrap_or_else(PoisonError::into_inner);
                     let room = COMPLAINT_BYTES_MAX - kept.len();
                     kept.extend_from_slice(&buffer[..read.min(room)]);
                 }
-            });
-        }
-        complaints
+            })
+        });
+        Self { kept, reading }
     }
 
-    fn add_to(&self, error: Error) -> Error {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The error of a program that is no more, with what it said last.
+    async fn add_to(self, error: Error) -> Error {
+        if let Some(reading) = self.reading {
+            // Whoever it started may live on with its standard error.
+            within(Some(COMPLAINT_WAIT), reading).await.map_or((), drop);
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said = String::from_utf8_lossy(&kept).trim().to_owned();
         if said.is_empty() {
             return error;

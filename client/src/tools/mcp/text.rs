@@ -95,7 +95,7 @@ mod tests {
             ContentBlock::text("三"),
         ]);
         assert_eq!(of(&result, 1_000), "one\n[image/png, about 6 bytes]\n三");
-        assert_eq!(of(&result, 35), "one\n[image/png, about 6 bytes]\n\n[3 bytes more were left out]");
+        assert_eq!(of(&result, 33), "one\n[image/png, about 6 bytes]\n\n[3 bytes more were left out]");
         result.content.clear();
         result.structured_content = Some(serde_json::json!({"a": 1}));
         assert_eq!(of(&result, 1_000), r#"{"a":1}"#);
