@@ -315,7 +315,7 @@ impl Complaints {
     async fn add_to(self, error: Error) -> Error {
         if let Some(reading) = self.reading {
             // Whoever it started may live on with its standard error.
-            within(Some(COMPLAINT_WAIT), reading).await.map_or((), drop);
+            let _ = within(Some(COMPLAINT_WAIT), reading).await;
         }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said = String::from_utf8_lossy(&kept).trim().to_owned();
