@@ -102,9 +102,9 @@ impl IntoTools for Mcp {
     }
 }
 
-impl IntoTools for Vec<Mcp> {
+impl IntoTools for &[Mcp] {
     fn into_tools(self) -> Vec<Arc<dyn Tool>> {
-        self.into_iter().flat_map(IntoTools::into_tools).collect()
+        self.iter().cloned().flat_map(IntoTools::into_tools).collect()
     }
 }
 

@@ -179,7 +179,7 @@ fn clashes() {
         let two = Mcp::connect(process().name("my abacus").only(["add"])).await.unwrap();
         let calls = ["add", "calc_add", "my_abacus_add", "fail"].map(|name| (name, json!({"a": 20, "b": 22})));
         let mock = Mock::new().tool_calls(calls).reply("done");
-        let run = mock.client().chat("m").user("go").tools(add).and(vec![one, two]).await.unwrap();
+        let run = mock.client().chat("m").user("go").tools(add).and([one, two].as_slice()).await.unwrap();
         let outputs: Vec<_> = run.steps[0].results.iter().map(|result| result.output.clone().ok()).collect();
         let same = Some("42".to_owned());
         assert_eq!(outputs, [same.clone(), same.clone(), same, None]);
