@@ -83,6 +83,10 @@ pub enum Command {
         #[command(subcommand)]
         command: Prices,
     },
+    Man {
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
     Completions {
         #[arg(value_name = "SHELL", hide_possible_values = true)]
         shell: clap_complete::Shell,

@@ -66,6 +66,7 @@ fn run(ui: Ui, settings: &Settings, command: Command) -> Result<(), CliError> {
         Command::Models(args) => commands::models::run(ui, settings, args),
         Command::Sessions { command } => commands::sessions::run(ui, settings, command),
         Command::Templates { command } => commands::templates::run(ui, settings, command),
+        Command::Man { dir } => commands::man::run(ui, &dir),
         Command::Completions { shell } => commands::completions::run(ui, shell),
         command => {
             let runtime = tokio::runtime::Runtime::new().map_err(|error| CliError::failure(error.to_string()))?;
@@ -97,7 +98,11 @@ async fn run_async(ui: Ui, settings: &Settings, command: Command) -> Result<(), 
         Command::Prices { command } => commands::prices::run(ui, settings, command).await,
         Command::Audit(place) => commands::audit::run(ui, settings, place).await,
         Command::Backup(args) => commands::backup::run(ui, settings, args).await,
-        Command::Models(_) | Command::Sessions { .. } | Command::Templates { .. } | Command::Completions { .. } => {
+        Command::Models(_)
+        | Command::Sessions { .. }
+        | Command::Templates { .. }
+        | Command::Man { .. }
+        | Command::Completions { .. } => {
             unreachable!("they need no runtime")
         }
     }

@@ -10,6 +10,7 @@ pub mod chat;
 pub mod completions;
 pub mod keys;
 pub mod limits;
+pub mod man;
 pub mod models;
 pub mod prices;
 pub mod projects;

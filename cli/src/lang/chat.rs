@@ -106,6 +106,9 @@ texts! {
     command_hides() { "the command has characters that cannot be shown, and is not run", "命令含有无法显示的字符，不会执行" }
     run_it() { "run it? [y]es, [e]dit, [?] explain, [N]o ", "执行吗？[y] 是，[e] 编辑，[?] 解释，[N] 否 " }
     command_ended(code: &str) { "the command ended with {code}", "命令以 {code} 结束" }
+
+    // The editor.
+    no_editor(name: &str, why: &str) { "the editor `{name}` cannot be run: {why}", "无法运行编辑器 `{name}`：{why}" }
 }
 
 /// What `--help` says of these commands.
@@ -223,4 +226,6 @@ pub const HELP: &[Text] = &[
         "Write a shell command; it is shown, and run only when you say so",
         "写出一条 shell 命令；先显示，经同意后才执行",
     ),
+    t("man", "Write manual pages, one for each command, into a folder", "将各命令的手册页写入文件夹"),
+    t("man.dir", "The folder", "文件夹"),
 ];

@@ -217,6 +217,7 @@ texts! {
 /save FILE     keep the conversation as Markdown, or as JSON in FILE.json
 /quit          leave (also Ctrl-D)
 A line that ends in \\ goes on; so does a text between \"\"\" and \"\"\". Alt-Enter breaks a line.
+Ctrl-O opens the text in your editor, Ctrl-R searches the history, Tab completes commands, models, sessions and @files.
 Ctrl-C stops an answer. A line that begins with a space is not kept in the history.",
 "/help          显示本列表
 /clear         开始新的对话
@@ -228,6 +229,7 @@ Ctrl-C stops an answer. A line that begins with a space is not kept in the histo
 /save 文件     保存对话：默认 Markdown，文件名以 .json 结尾则为 JSON
 /quit          退出（也可按 Ctrl-D）
 行尾的 \\ 表示续行；\"\"\" 与 \"\"\" 之间可以有多行；Alt-Enter 换行。
+Ctrl-O 在编辑器中打开文本，Ctrl-R 搜索历史，Tab 补全命令、模型、会话和 @文件。
 Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
     }
 

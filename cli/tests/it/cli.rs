@@ -143,6 +143,17 @@ fn pull_takes_a_file_that_is_the_model_and_nothing_else() {
 }
 
 #[test]
+fn there_is_a_manual_page_for_each_command() {
+    let home = Home::new();
+    home.run(&["man", "pages"]).ok();
+    let page = |name: &str| std::fs::read_to_string(home.path().join("pages").join(name)).unwrap();
+    assert!(page("qwenda-chat.1").contains("temperature") && page("qwenda-sessions-branch.1").contains("turns"));
+    assert!(page("qwenda.1").contains("qwenda"));
+    home.run(&["man", "chinese", "--lang", "zh"]).ok();
+    assert!(std::fs::read_to_string(home.path().join("chinese/qwenda-chat.1")).unwrap().contains("随机性"));
+}
+
+#[test]
 fn completions_are_scripts() {
     let home = Home::new();
     for (shell, text) in [("bash", "complete -F"), ("zsh", "#compdef qwenda"), ("fish", "complete -c qwenda")] {

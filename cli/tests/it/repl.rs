@@ -4,7 +4,7 @@ use qwenda_testkit::TinyModel;
 use serde_json::{Value, json};
 
 use crate::{
-    asks::{Asks, begun},
+    asks::{Asks, answer, begun},
     common::Home,
     terminal::{ALT_ENTER, BACKSPACE, CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP},
 };
@@ -343,4 +343,55 @@ fn a_conversation_becomes_a_session_and_another_can_be_joined() {
     terminal.enters("/clear");
     terminal.sees("a new conversation begins");
     assert!(ask(&mut terminal, "hello again") < more);
+}
+
+#[test]
+fn the_editor_key_hands_the_text_to_the_persons_editor() {
+    let asks = Asks::new();
+    let script = asks.home.path().join("editor.sh");
+    std::fs::write(&script, "#!/bin/sh\nprintf '%s, please\\nnow' \"$(cat \"$1\")\" > \"$1\"\n").unwrap();
+    let mut env = asks.env().to_vec();
+    env.extend([
+        ("EDITOR".to_owned(), format!("/bin/sh {}", script.display())),
+        ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+    ]);
+    asks.reply(answer("", &["Yes."]));
+    let mut terminal = Terminal::start_with(&asks.home, &["chat"], &env);
+    terminal.sees("> ");
+    terminal.types("tell me");
+    terminal.types("\x0f");
+    terminal.sees("please");
+    terminal.types(ENTER);
+    terminal.sees("Yes.");
+    assert_eq!(asks.asked()[0].body["messages"][0]["content"], "tell me, please\nnow");
+}
+
+#[test]
+fn the_history_is_searched_and_files_and_sessions_are_completed() {
+    let home = Home::new();
+    std::fs::write(home.path().join("a-long-name.txt"), "x").unwrap();
+    let mut terminal = start(&home);
+    ask(&mut terminal, "a needle in the haystack");
+    ask(&mut terminal, "something else");
+    terminal.types("\x12");
+    terminal.types("needle");
+    terminal.types(ENTER);
+    terminal.types(ENTER);
+    answered(&mut terminal);
+    terminal.types("what is in @a-lo");
+    terminal.types(TAB);
+    ask(&mut terminal, "?");
+    let messages = saved(&mut terminal, &home, "a.json");
+    let asked = asked(&messages);
+    assert_eq!(asked[2], "a needle in the haystack");
+    assert!(asked[3].ends_with("what is in @a-long-name.txt?") && asked[3].starts_with("<file name="), "{asked:?}");
+    terminal.enters("/session kept-for-later");
+    terminal.sees("session `kept-for-later`");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+    let mut terminal = start(&home);
+    terminal.types("/session kept");
+    terminal.types(TAB);
+    terminal.types(ENTER);
+    terminal.sees("session `kept-for-later`, 4 turn(s)");
 }

@@ -3,11 +3,18 @@
 //! A line goes on while it ends in `\` or while a `"""` is open; Alt-Enter breaks a line anywhere; a
 //! paste of several lines stays one text.
 
-use std::{borrow::Cow, fs, io, path::PathBuf};
+use std::{
+    borrow::Cow,
+    env, fs, io,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustyline::{
-    Cmd, CompletionType, Config, Context, EventHandler, KeyCode, KeyEvent, Modifiers,
-    completion::Completer,
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler, KeyCode,
+    KeyEvent, Modifiers, RepeatCount,
+    completion::{Completer, FilenameCompleter},
     error::ReadlineError,
     highlight::Highlighter,
     hint::Hinter,
@@ -16,7 +23,7 @@ use rustyline::{
 };
 
 use super::slash;
-use crate::{exit::CliError, output::Ui, settings::Settings};
+use crate::{exit::CliError, lang::chat as words, output::Ui, sessions::Sessions, settings::Settings};
 
 const PROMPT: &str = "> ";
 const QUOTES: &str = "\"\"\"";
@@ -37,8 +44,11 @@ pub enum Typed {
 }
 
 pub struct Editor {
+    ui: Ui,
     line: rustyline::Editor<Help, FileHistory>,
     history: PathBuf,
+    /// The text that was being typed when the editor key was pressed.
+    to_edit: Stash,
 }
 
 impl Editor {
@@ -51,29 +61,62 @@ impl Editor {
             .bracketed_paste(true)
             .build();
         let mut line = rustyline::Editor::with_config(config).map_err(of)?;
-        line.set_helper(Some(Help { color: ui.color, names: settings.model_names() }));
+        let sessions = Sessions::of(settings.home());
+        line.set_helper(Some(Help {
+            color: ui.color,
+            names: settings.model_names(),
+            sessions,
+            files: FilenameCompleter::new(),
+        }));
+        let to_edit = Stash::default();
+        line.bind_sequence(KeyEvent::ctrl('O'), EventHandler::Conditional(Box::new(EditKey(Arc::clone(&to_edit)))));
         line.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), EventHandler::Simple(Cmd::Newline));
         let history = settings.home().join("chat_history");
         // A first conversation has no history; one that cannot be read is not worth a word.
         let _ = line.load_history(&history);
-        Ok(Self { line, history })
+        Ok(Self { ui, line, history, to_edit })
     }
 
     pub fn read(&mut self) -> Result<Typed, CliError> {
-        match self.line.readline(PROMPT) {
-            Ok(raw) => {
-                let text = unquoted(&raw);
-                if text.is_empty() {
-                    return Ok(Typed::Nothing);
+        let mut begun = String::new();
+        loop {
+            match self.line.readline_with_initial(PROMPT, (&begun, "")) {
+                Ok(raw) => {
+                    let text = unquoted(&raw);
+                    if text.is_empty() {
+                        return Ok(Typed::Nothing);
+                    }
+                    self.remember(&raw);
+                    return Ok(Typed::Text(text));
                 }
-                self.remember(&raw);
-                Ok(Typed::Text(text))
+                Err(ReadlineError::Interrupted) => match self.stashed() {
+                    Some(text) => begun = self.edited(text),
+                    None => return Ok(Typed::CtrlC),
+                },
+                Err(ReadlineError::Eof) => return Ok(Typed::End),
+                // A stray byte, as of a paste in another encoding, is no reason to leave.
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Ok(Typed::NotText);
+                }
+                Err(error) => return Err(of(error)),
             }
-            Err(ReadlineError::Interrupted) => Ok(Typed::CtrlC),
-            Err(ReadlineError::Eof) => Ok(Typed::End),
-            // A stray byte, as of a paste in another encoding, is no reason to leave.
-            Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(Typed::NotText),
-            Err(error) => Err(of(error)),
+        }
+    }
+
+    fn stashed(&self) -> Option<String> {
+        self.to_edit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The text as it is after the person's editor; as it was, where that cannot be run.
+    fn edited(&self, text: String) -> String {
+        match edit(&text) {
+            // Lines that were written stay one text.
+            Ok(text) if text.contains('\n') => format!("{QUOTES}{text}{QUOTES}"),
+            Ok(text) => text,
+            Err((editor, error)) => {
+                self.ui.notice(words::no_editor(self.ui.lang, &editor, &error.to_string()));
+                text
+            }
         }
     }
 
@@ -87,6 +130,38 @@ impl Editor {
             let _ = self.line.append_history(&self.history);
         }
     }
+}
+
+/// The text on its way to the editor.
+type Stash = Arc<Mutex<Option<String>>>;
+
+/// Keeps the text for the editor, and ends the line.
+struct EditKey(Stash);
+
+impl ConditionalEventHandler for EditKey {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.line().to_owned());
+        Some(Cmd::Interrupt)
+    }
+}
+
+/// Has the person's editor change a text; the editor's name with the error, where it cannot be run.
+fn edit(text: &str) -> Result<String, (String, io::Error)> {
+    let set = |name| env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR"));
+    let editor = editor.unwrap_or_else(|| if cfg!(windows) { "notepad" } else { "vi" }.to_owned());
+    let failed = |error| (editor.clone(), error);
+    let folder = tempfile::Builder::new().prefix("qwenda-").tempdir().map_err(failed)?;
+    let file = folder.path().join("prompt.md");
+    fs::write(&file, unquoted(text)).map_err(failed)?;
+    // A setting such as `code --wait` has words of its own.
+    let mut words = editor.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    let status = command.args(words).arg(&file).status().map_err(failed)?;
+    if !status.success() {
+        return Err(failed(io::Error::other(status.to_string())));
+    }
+    Ok(fs::read_to_string(&file).map_err(failed)?.trim_end().to_owned())
 }
 
 fn of(error: ReadlineError) -> CliError {
@@ -115,6 +190,8 @@ fn goes_on(typed: &str) -> bool {
 struct Help {
     color: bool,
     names: Vec<String>,
+    sessions: Sessions,
+    files: FilenameCompleter,
 }
 
 impl rustyline::Helper for Help {}
@@ -133,10 +210,22 @@ impl Completer for Help {
         let starting_with = |names: &mut dyn Iterator<Item = &str>, prefix: &str| {
             names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect()
         };
-        Ok(match typed.strip_prefix("/model ") {
-            Some(name) => (pos - name.len(), starting_with(&mut self.names.iter().map(String::as_str), name)),
-            None if typed.starts_with('/') => (0, starting_with(&mut slash::NAMES.into_iter(), typed)),
-            None => (pos, Vec::new()),
+        if let Some(name) = typed.strip_prefix("/model ") {
+            return Ok((pos - name.len(), starting_with(&mut self.names.iter().map(String::as_str), name)));
+        }
+        if let Some(name) = typed.strip_prefix("/session ") {
+            // A folder that cannot be read has no names to offer.
+            let sessions = self.sessions.list().unwrap_or_default();
+            return Ok((pos - name.len(), starting_with(&mut sessions.iter().map(|(name, _)| name.as_str()), name)));
+        }
+        let word = typed.rsplit(char::is_whitespace).next().unwrap_or_default();
+        if word.starts_with('@') || typed.starts_with("/file ") || typed.starts_with("/save ") {
+            let (place, found) = self.files.complete_path(line, pos)?;
+            return Ok((place, found.into_iter().map(|pair| pair.replacement).collect()));
+        }
+        Ok(match typed.starts_with('/') {
+            true => (0, starting_with(&mut slash::NAMES.into_iter(), typed)),
+            false => (pos, Vec::new()),
         })
     }
 }
