@@ -61,6 +61,11 @@ impl Client {
         Builder::from_env()?.build()
     }
 
+    /// The address that OpenAI-compatible calls go to, for programs that make some of their own.
+    pub fn base_url(&self) -> &str {
+        &self.0.service.compat
+    }
+
     /// A client to be set up.
     pub fn builder() -> Builder {
         Builder::default()

@@ -66,6 +66,7 @@ mod service;
 #[cfg(feature = "memory")]
 mod sqlite;
 mod stream;
+mod temporary;
 mod timeouts;
 mod tokenize;
 #[cfg(feature = "tools")]
@@ -105,6 +106,7 @@ pub use retry::{ATTEMPTS_MAX, Retry, Unknown};
 pub use secret::Secret;
 pub use service::{Protocol, Region};
 pub use stream::{ChatStream, Event, Piece, Retrying};
+pub use temporary::{TemporaryKey, TemporaryKeyBuilder};
 pub use timeouts::Timeouts;
 pub use tokenize::{TokenizeBuilder, TokenizeInput, Tokens};
 
