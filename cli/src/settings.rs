@@ -25,6 +25,7 @@ use crate::{
     args,
     exit::CliError,
     lang::{Lang, messages},
+    tools::servers::Written as Mcp,
 };
 
 /// The model that services are asked for where nobody names one.
@@ -41,6 +42,8 @@ struct File {
     chat: ChatFile,
     #[serde(default)]
     serve: ServeFile,
+    #[serde(default)]
+    mcp: Vec<Mcp>,
     #[serde(default)]
     upstream: Vec<upstream::Written>,
 }
@@ -226,6 +229,11 @@ impl Settings {
     /// Where models and everything else of ours lies.
     pub fn home(&self) -> &Path {
         self.store.home()
+    }
+
+    /// MCP servers whose tools `chat` can let models call.
+    pub fn mcp(&self) -> &[Mcp] {
+        &self.file.mcp
     }
 
     /// Names a model can be called by, for completion.

@@ -109,6 +109,9 @@ texts! {
 
     // The editor.
     no_editor(name: &str, why: &str) { "the editor `{name}` cannot be run: {why}", "无法运行编辑器 `{name}`：{why}" }
+    mcp_way(name: &str) { "mcp `{name}` wants either `command` or `url`", "mcp `{name}` 须在 `command` 与 `url` 中二选一" }
+    mcp_key(name: &str, variable: &str) { "mcp `{name}`: the environment variable {variable} is not set", "mcp `{name}`：未设置环境变量 {variable}" }
+    mcp_failed(name: &str, why: &str) { "MCP server `{name}` cannot be used: {why}", "MCP 服务器 `{name}` 无法使用：{why}" }
 }
 
 /// What `--help` says of these commands.
@@ -217,8 +220,8 @@ pub const HELP: &[Text] = &[
     ),
     t(
         "chat.tools",
-        "Let the model call read_file, list_dir, fetch or shell; may be repeated. It is asked before what could do harm",
-        "允许模型调用 read_file、list_dir、fetch 或 shell；可重复。可能有害的调用会先询问",
+        "Let the model call read_file, list_dir, fetch, shell, or an MCP server of the configuration; may be repeated. You are asked before what could do harm",
+        "允许模型调用 read_file、list_dir、fetch、shell，或配置文件中的 MCP 服务器；可重复。可能有害的调用会先询问",
     ),
     t("chat.yes", "Allow calls of tools without asking, but for commands", "不经询问允许调用工具，但执行命令除外"),
     t(

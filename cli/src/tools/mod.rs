@@ -3,13 +3,14 @@
 mod ask;
 mod files;
 mod page;
+pub mod servers;
 mod shell;
 
 use std::{path::PathBuf, sync::Arc};
 
 use qwenda::{
     ToolCall,
-    tools::{Approval, Outcome, Tool, ToolError},
+    tools::{Approval, IntoTools, Outcome, Tool, ToolError},
     types::chat::{Tool as Definition, ToolFunction},
 };
 use serde_json::{Map, Value, json};
@@ -22,13 +23,14 @@ use crate::{
     exit::CliError,
     lang::{Lang, chat as words},
     output::{Ui, visible},
+    settings::Settings,
 };
 
 /// Most bytes of a result that a model is given.
 const OUTPUT_BYTES_MAX: usize = 64 << 10;
 
 /// The tools that come along.
-pub const NAMES: [&str; 4] = ["read_file", "list_dir", "fetch", "shell"];
+const NAMES: [&str; 4] = ["read_file", "list_dir", "fetch", "shell"];
 
 /// A function of this program.
 struct Builtin {
@@ -41,7 +43,7 @@ struct Builtin {
 }
 
 /// The tool of that name.
-pub fn builtin(lang: Lang, name: &str) -> Result<Arc<dyn Tool>, CliError> {
+fn builtin(lang: Lang, settings: &Settings, name: &str) -> Result<Arc<dyn Tool>, CliError> {
     let of = |name, description, argument, call| Builtin { name, description, argument, call, lang };
     let tool = match name {
         "read_file" => of(
@@ -65,7 +67,11 @@ pub fn builtin(lang: Lang, name: &str) -> Result<Arc<dyn Tool>, CliError> {
             ("command", "The command."),
             |_, command| Box::pin(shell::output(command)),
         ),
-        _ => return Err(CliError::usage(words::no_tool(lang, name, &NAMES.join(", ")))),
+        _ => {
+            let servers = settings.mcp().iter().map(|server| server.name.as_str());
+            let names: Vec<&str> = NAMES.into_iter().chain(servers).collect();
+            return Err(CliError::usage(words::no_tool(lang, name, &names.join(", "))));
+        }
     };
     Ok(Arc::new(tool))
 }
@@ -105,10 +111,39 @@ fn bounded(mut text: String) -> String {
     text
 }
 
+/// What models may call, and who decides.
+#[derive(Clone)]
+pub struct Tools {
+    pub list: Vec<Arc<dyn Tool>>,
+    pub gate: Gate,
+}
+
+impl Tools {
+    /// The tools of these names: ours, and those of the MCP servers that are called so.
+    pub async fn open(ui: Ui, settings: &Settings, names: &[String], yes: bool) -> Result<Self, CliError> {
+        let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let (mut list, mut ours) = (Vec::new(), Vec::new());
+        for name in wanted {
+            match settings.mcp().iter().find(|server| server.name == name) {
+                Some(server) => list.extend(server.connect(ui.lang).await?.into_tools()),
+                None => {
+                    list.push(builtin(ui.lang, settings, name)?);
+                    ours.push(name.to_owned());
+                }
+            }
+        }
+        Ok(Self { list, gate: Gate { ui, ours: ours.into(), yes, asking: Arc::default() } })
+    }
+}
+
 /// Decides on calls: what only reads below the current folder is made, all else is the person's to allow.
 #[derive(Clone)]
 pub struct Gate {
     ui: Ui,
+    /// Names that are those of our own tools: another's of the same name has another here.
+    ours: Arc<[String]>,
     /// What may be called without asking, but for commands.
     yes: bool,
     /// One question at a time.
@@ -116,16 +151,14 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn new(ui: Ui, yes: bool) -> Self {
-        Self { ui, yes, asking: Arc::default() }
-    }
-
     pub async fn approve(self, call: ToolCall) -> Approval {
         let path = || call.json().ok().and_then(|value| Some(value.get("path")?.as_str()?.to_owned()));
-        let harmless = match call.name.as_str() {
-            "read_file" | "list_dir" => path().is_some_and(|path| files::is_below_here(&path)),
-            _ => false,
-        };
+        let own = self.ours.contains(&call.name);
+        let harmless = own
+            && match call.name.as_str() {
+                "read_file" | "list_dir" => path().is_some_and(|path| files::is_below_here(&path)),
+                _ => false,
+            };
         // A command can do anything: it is always asked for.
         if harmless || (self.yes && call.name != "shell") {
             return Approval::Run;

@@ -201,3 +201,38 @@ mod at_a_terminal {
         assert_eq!(terminal.ends().0, 130);
     }
 }
+
+/// A server of tools in so few lines that it can be read: it answers what it is asked, by the id.
+#[cfg(unix)]
+const SERVER: &str = r#"while read -r line; do
+  id=${line#*\"id\":}; id=${id%%[,\}]*}
+  case $line in
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"t","version":"1"}}' ;;
+    *'"tools/list"'*) result='{"tools":[{"name":"read_file","description":"d","inputSchema":{"type":"object"}}]}' ;;
+    *'"tools/call"'*) result='{"content":[{"type":"text","text":"from the server"}]}' ;;
+    *) continue ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done
+"#;
+
+#[cfg(unix)]
+#[test]
+fn the_tools_of_an_mcp_server_are_called_when_they_are_allowed() {
+    let asks = Asks::new();
+    fs::write(asks.home.path().join("server.sh"), SERVER).unwrap();
+    let table = "[[mcp]]\nname = \"notes\"\ncommand = [\"/bin/sh\", \"server.sh\"]\n\n[[mcp]]\nname = \"none\"\n";
+    fs::write(asks.home.path().join("qwenda.toml"), table).unwrap();
+    // It is called as ours is, and is not ours.
+    for (more, said) in [(&[][..], "not allowed"), (&["--yes"], "from the server")] {
+        asks.reply(calls("read_file", &json!({"path": "qwenda.toml"})));
+        asks.reply(answer("", &["Well."]));
+        let ran = asks.run(&[&["what is there?", "--tool", "notes"], more].concat());
+        assert_eq!(ran.ok(), "Well.\n", "{ran:#?}");
+        let result = asks.asked().last().unwrap().body["messages"][2]["content"].as_str().unwrap().to_owned();
+        assert!(result.contains(said), "{result}");
+    }
+    asks.run(&["x", "--tool", "none"]).fails(2, &["mcp `none` wants either `command` or `url`"]);
+    asks.run(&["x", "--tool", "rm"])
+        .fails(2, &["there is no tool `rm`; there are read_file, list_dir, fetch, shell, notes"]);
+}

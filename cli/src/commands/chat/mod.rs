@@ -6,12 +6,11 @@ mod schema;
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
-    sync::Arc,
 };
 
 use qwenda::{
     ChatBuilder, Finish, Message,
-    tools::{Ended, RunBuilder, Tool},
+    tools::{Ended, RunBuilder},
     types::chat::{ChatRequest, Stop, Strictness},
 };
 
@@ -32,7 +31,7 @@ use crate::{
     sessions::Sessions,
     settings::{ChatSettings, Settings},
     templates::{self, Template, Templates},
-    tools::{self, Gate},
+    tools::Tools,
     who::{self, Who},
 };
 
@@ -54,7 +53,10 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), Cl
     let empty = given.as_ref().is_none_or(|text| text.trim().is_empty());
     let prompt = match &form.template {
         Some(_) => form.prompt(ui.lang, &attached, given.as_deref().filter(|_| !empty))?,
-        None if given.is_none() && whole => return repl::run(ui, settings, chat, conversation, attached).await,
+        None if given.is_none() && whole => {
+            let tools = Tools::open(ui, settings, &args.tools, args.yes).await?;
+            return repl::run(ui, settings, chat, conversation, repl::With { attached, tools }).await;
+        }
         None if empty && attached.is_empty() => return Err(CliError::usage(messages::empty_prompt(ui.lang))),
         None => attached.before(given.as_deref().unwrap_or_default()),
     };
@@ -161,7 +163,7 @@ async fn once(
     // Checked before the model is loaded, or even fetched.
     request(ui.lang, chat, vec![question.clone()])?;
     let schema = args.schema.as_deref().map(|text| Schema::read(ui.lang, text)).transpose()?;
-    let tools = tools(ui.lang, &args.tools)?;
+    let tools = Tools::open(ui, settings, &args.tools, args.yes).await?;
     let who = who::find(ui, settings, chat).await?;
     let request = conversation.request(ui, chat, &who, &question)?;
 
@@ -174,8 +176,7 @@ async fn once(
     if let Some(schema) = &schema {
         builder = builder.json_schema("answer", schema.value.clone());
     }
-    let gate = Gate::new(ui, args.yes);
-    let run = builder.tools(tools).approve(move |call| gate.clone().approve(call.clone()));
+    let run = run_with(builder, tools);
     if events {
         ui.answer_line(events::start(&who.model))?;
     }
@@ -215,13 +216,6 @@ async fn once(
     }
     after(ui, chat, &who, &answer);
     Ok(())
-}
-
-fn tools(lang: Lang, names: &[String]) -> Result<Vec<Arc<dyn Tool>>, CliError> {
-    let mut wanted: Vec<&String> = names.iter().collect();
-    wanted.sort();
-    wanted.dedup();
-    wanted.into_iter().map(|name| tools::builtin(lang, name)).collect()
 }
 
 /// The conversation that the command line goes on with, or begins.
@@ -317,6 +311,12 @@ pub fn chat_of(who: &Who, mut request: ChatRequest) -> ChatBuilder {
 }
 
 /// A run in which nothing can be called.
-pub fn run_of(who: &Who, request: ChatRequest) -> RunBuilder {
+fn run_of(who: &Who, request: ChatRequest) -> RunBuilder {
     chat_of(who, request).tools(Vec::new())
+}
+
+/// A run in which these can be called.
+pub fn run_with(chat: ChatBuilder, tools: Tools) -> RunBuilder {
+    let Tools { list, gate } = tools;
+    chat.tools(list).approve(move |call| gate.clone().approve(call.clone()))
 }

@@ -21,6 +21,7 @@ use crate::{
     screen::Show,
     sessions::Sessions,
     settings::{ChatSettings, Settings},
+    tools::Tools,
     who::{self, Who},
 };
 
@@ -37,6 +38,13 @@ struct Repl<'a> {
     saved: Option<PathBuf>,
     /// What goes along with the next question.
     attached: Attached,
+    tools: Tools,
+}
+
+/// What the command line gives to a conversation.
+pub struct With {
+    pub attached: Attached,
+    pub tools: Tools,
 }
 
 enum Next {
@@ -49,10 +57,12 @@ pub async fn run(
     settings: &Settings,
     chat: ChatSettings,
     conversation: Conversation,
-    attached: Attached,
+    with: With,
 ) -> Result<(), CliError> {
+    let With { attached, tools } = with;
     let who = who::find(ui, settings, &chat).await?;
-    let mut repl = Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None, attached };
+    let mut repl =
+        Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None, attached, tools };
     let mut editor = Editor::new(ui, settings)?;
     ui.notice(repl.who.introduce(ui.lang));
     if repl.conversation.session().is_some() {
@@ -107,7 +117,7 @@ impl Repl<'_> {
         };
         let sent = request.messages.len();
         let show = Show { text: true, plain: self.chat.plain, reasoning: self.chat.reasoning, events: false };
-        let run = chat::run_of(&self.who, request);
+        let run = chat::run_with(chat::chat_of(&self.who, request), self.tools.clone());
         let answer = chat::answer(self.ui, &self.who, show, run, sent).await?;
         match &answer.end {
             End::Whole(..) => chat::after(self.ui, &self.chat, &self.who, &answer),
