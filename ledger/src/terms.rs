@@ -170,7 +170,7 @@ impl Terms {
     pub fn limits_of_model(&self, model: &str) -> Limits {
         let all = self.model_limits.iter().flatten();
         let fitting = all.filter(|(pattern, _)| pattern.parse::<ModelPattern>().is_ok_and(|fits| fits.matches(model)));
-        // A name is longer than any beginning of it that fits, as that counts its `*`, but for the name with a `*`.
+        // The whole name counts before any beginning of it, and a longer beginning before a shorter.
         let nearest = fitting.max_by_key(|(pattern, _)| (!pattern.ends_with('*'), pattern.len()));
         nearest.map_or(Limits::default(), |(_, limits)| self.limits_of(*limits))
     }

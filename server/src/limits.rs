@@ -179,7 +179,8 @@ impl Limiter {
             let mut slots = self.slots();
             slots.retain(|_, slot| {
                 let idle = slot.asked_ns.saturating_add(IDLE_NS) < now_ns;
-                !idle || slot.state.permits.taken() > 0
+                // Who waits for a trade holds on to it; a clock that is set must not leave them waiting.
+                !idle || slot.state.permits.taken() > 0 || Arc::strong_count(&slot.traded) > 1
             });
             if self.shared.is_none() {
                 return;

@@ -355,12 +355,14 @@ async fn write_requests(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error>
 async fn write_contents(tx: &mut Tx<'_>, state: &State<'_>) -> Result<(), Error> {
     for post in &state.posts {
         let Some(content) = &post.content else { continue };
-        let sql =
-            "INSERT INTO contents (request_id, account_id, request, answer, expires_at) VALUES ($1, $2, $3, $4, $5)";
+        // An account that has changed its mind meanwhile has nothing more kept.
+        let sql = "INSERT INTO contents (request_id, account_id, request, answer, expires_at)
+                   SELECT CAST($1 AS TEXT), id, CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT)
+                   FROM accounts WHERE id = $2 AND content_days > 0";
         let (id, account_id) = (&post.line.id, &post.line.account_id);
         let (request, answer) = (&content.request, &content.answer);
         let values = vec![id.into(), account_id.into(), request.into(), answer.into(), content.expires_at.into()];
-        wrote(tx.execute(sql, values).await?, 1)?;
+        tx.execute(sql, values).await?;
     }
     Ok(())
 }

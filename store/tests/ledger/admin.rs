@@ -7,6 +7,7 @@ use qwenda_ledger::{
     terms::Terms,
 };
 use qwenda_store::{
+    accounts::AccountRow,
     admin::AdminKeyRow,
     contents::Content,
     deposits::DepositRow,
@@ -251,6 +252,11 @@ async fn a_project_is_changed_by_who_has_seen_it(database: &Database) {
 
 async fn content_is_kept_for_so_long(database: &Database) {
     let store = funded(database, 0).await;
+    let keeps = async |content_days| {
+        let of_a = store.account("a").await.unwrap().unwrap();
+        assert!(store.account_update(&AccountRow { content_days, ..of_a }).await.unwrap());
+    };
+    keeps(30).await;
     let content = |expires_at| Content { request: "{}".to_owned(), answer: "[]".to_owned(), expires_at };
     for (id, expires_at) in [("r1", NOW + 10), ("r2", NOW + 20), ("r3", NOW + 20)] {
         let ask = ask(id, 0, 0);
@@ -265,4 +271,10 @@ async fn content_is_kept_for_so_long(database: &Database) {
     assert_eq!(store.contents_remove("b").await.unwrap(), 0);
     assert_eq!(store.contents_remove("a").await.unwrap(), 2);
     assert_eq!(store.content("r2", NOW).await.unwrap(), None);
+    // One that was admitted before the account changed its mind is paid, and nothing of it is kept.
+    keeps(0).await;
+    let late = ask("r4", 0, 0);
+    let parts = store.hold(late.clone()).await.unwrap().unwrap();
+    assert!(store.post(Post { content: Some(content(NOW + 20)), ..used(&late, &parts, 0) }).await.unwrap());
+    assert_eq!(store.content("r4", NOW).await.unwrap(), None);
 }

@@ -12,6 +12,8 @@ const PIXELS_OF_TOKEN: u64 = 784;
 /// Most pixels of an image where nothing is said, and where it says that it may have more.
 const IMAGE_PIXELS: u64 = 2_621_440;
 const IMAGE_PIXELS_MAX: u64 = 12_845_056;
+/// To so many pixels every picture is blown up, however few it is said to have.
+const PIXELS_MIN: u64 = 65_536;
 /// Most pixels of all frames of a video where nothing is said.
 const VIDEO_PIXELS: u64 = 134_217_728;
 /// Tokens around an image, or a frame of a video.
@@ -45,12 +47,13 @@ fn tokens(part: &Part, sharp: bool) -> u64 {
     match part.kind.as_str() {
         "image_url" | "image" => {
             let usual = if sharp { IMAGE_PIXELS_MAX } else { IMAGE_PIXELS };
-            let pixels = said("max_pixels").filter(|_| !sharp).unwrap_or(usual).min(IMAGE_PIXELS_MAX);
+            let pixels = said("max_pixels").filter(|_| !sharp).unwrap_or(usual).clamp(PIXELS_MIN, IMAGE_PIXELS_MAX);
             of_pixels(pixels).saturating_add(AROUND)
         }
         "video_url" | "video" => {
             let frames = part.rest.get("video").and_then(Value::as_array).map_or(0, Vec::len) as u64;
-            let tokens = of_pixels(said("total_pixels").unwrap_or(VIDEO_PIXELS));
+            let least = PIXELS_MIN.saturating_mul(frames.max(1));
+            let tokens = of_pixels(said("total_pixels").unwrap_or(VIDEO_PIXELS).max(least));
             tokens.saturating_add(frames.saturating_mul(AROUND)).saturating_add(AROUND)
         }
         "input_audio" | "audio" => AUDIO_TOKENS,
@@ -90,9 +93,11 @@ mod tests {
             (json!({"type": "text", "text": "data:image/png;base64,AAAA"}), false, 0),
             (image.clone(), false, 3_346),
             (image, true, 16_386),
-            (json!({"type": "image_url", "max_pixels": 7_840, "image_url": {"url": "x"}}), false, 12),
+            (json!({"type": "image_url", "max_pixels": 78_400, "image_url": {"url": "x"}}), false, 102),
+            // A caller must not make the hold small by saying so.
+            (json!({"type": "image_url", "max_pixels": 1, "image_url": {"url": "x"}}), false, 86),
             (json!({"type": "image_url", "max_pixels": u64::MAX, "image_url": {"url": "x"}}), false, 16_386),
-            (json!({"type": "video", "video": ["a", "b"], "total_pixels": 784}), false, 7),
+            (json!({"type": "video", "video": ["a", "b"], "total_pixels": 784}), false, 174),
             (json!({"type": "video_url", "video_url": {"url": "x"}}), false, 171_199),
             (json!({"type": "input_audio", "input_audio": {"data": "x"}}), false, 90_000),
         ] {
