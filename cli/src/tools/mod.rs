@@ -104,9 +104,8 @@ impl Tool for Builtin {
 /// A result within its bound; what is cut is said.
 fn bounded(mut text: String) -> String {
     if text.len() > OUTPUT_BYTES_MAX {
-        let whole = text.len();
         text.truncate(text.floor_char_boundary(OUTPUT_BYTES_MAX));
-        text += &format!("\n[cut: {whole} bytes in all]");
+        text += &format!("\n[cut after {OUTPUT_BYTES_MAX} bytes]");
     }
     text
 }

@@ -3,9 +3,12 @@
 use std::{env, path::Path, process::Stdio};
 
 use qwenda::tools::ToolError;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+};
 
-use super::bounded;
+use super::{OUTPUT_BYTES_MAX, bounded};
 
 /// The shell that commands are written for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +52,30 @@ pub async fn run(shell: &Shell, text: &str) -> std::io::Result<Option<i32>> {
 /// Runs a command for a model: what it wrote, and how it ended.
 pub(super) async fn output(text: String) -> Result<String, ToolError> {
     let mut command = Shell::of_person().command(&text);
-    let output = command.stdin(Stdio::null()).output().await?;
-    let of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
-    Ok(bounded(format!("exit code: {code}\n{}{}", of(&output.stdout), of(&output.stderr))))
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (stdout, stderr) = tokio::try_join!(read(child.stdout.take()), read(child.stderr.take()))?;
+    let code = child.wait().await?.code().map_or("none".to_owned(), |code| code.to_string());
+    Ok(bounded(format!("exit code: {code}\n{stdout}{stderr}")))
+}
+
+/// What a command writes, as far as it is wanted: one that writes without end finds nobody who reads on.
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_writes_without_end_is_read_up_to_the_bound_and_ends() {
+        let said = output("yes; echo never".to_owned()).await.expect("there is a shell");
+        assert!(said.ends_with(" bytes]") && said.len() < OUTPUT_BYTES_MAX + 100, "{}", said.len());
+        let said = output("echo out; echo err >&2; exit 3".to_owned()).await.expect("there is a shell");
+        assert_eq!(said, "exit code: 3\nout\nerr\n");
+    }
 }

@@ -58,8 +58,9 @@ fn three_services_on_one_postgres_admit_no_more_than_one_would() {
     let began = Instant::now();
     let first = at_once(&servers, &key);
     assert!(first <= PER_MINUTE + flows_back(began.elapsed()), "{first}");
-    // What one of them is lent and has not used, the others do not have.
-    assert!(first >= PER_MINUTE * 9 / 10, "{first}");
+    // What one of them is lent and has not used when its last caller was answered, the others do not have; a block
+    // is an eighth of the limit at most. How much a steady load is short of is in the simulation of `ledger`.
+    assert!(first >= PER_MINUTE - servers.len() as u64 * (PER_MINUTE / 8), "{first}");
     let second = at_once(&servers, &key);
     assert!(first + second <= PER_MINUTE + flows_back(began.elapsed()), "{first}, {second}");
     drop(servers.into_iter().map(Server::stop).collect::<Vec<_>>());
