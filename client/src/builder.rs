@@ -9,6 +9,7 @@ use crate::{
     budget::Purse,
     cassette::Cassette,
     client::Inner,
+    giving_up::Bounds,
     observe::Observer,
     pace::Pacer,
     retry::Allowance,
@@ -357,6 +358,9 @@ impl Builder {
             event_bytes_max: self.event_bytes_max,
             answer_bytes_max: self.answer_bytes_max,
             accept_open: self.accept_open,
+            // When a call is dropped is nothing that a tape can repeat.
+            gives_up: self.replays && self.cassette.is_none(),
+            leaving: Bounds::default(),
         })))
     }
 }

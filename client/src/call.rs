@@ -10,9 +10,10 @@ use crate::{
     Attempt, Error, Observation, Reply, Result, Timeouts, What,
     client::Inner,
     error::{Billed, Kind, Limit, refusal},
+    giving_up::Guard,
     observe,
     pace::Pass,
-    retry::{Failed, Retry},
+    retry::{Failed, Replay, Retry},
     stream::{Reading, Retrying, deadline, read_body},
     transport::{Request, Response, within},
 };
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) pause: Option<Duration>,
     /// Of the request on its way, where requests are paced.
     pass: Option<Pass>,
+    /// Of what the service makes for it.
+    guard: Guard,
 }
 
 /// What a call may differ in from the client's settings.
@@ -60,7 +63,7 @@ impl Call {
     ) -> Self {
         let limits = terms.limits.unwrap_or(client.limits);
         Self {
-            replays: client.service.replays || terms.reads,
+            replays: terms.reads || (client.service.replays && request.header("idempotency-key").is_some()),
             client: Arc::clone(client),
             span: observe::span(operation, &reading.model),
             operation,
@@ -74,6 +77,7 @@ impl Call {
             notices: Vec::new(),
             pause: None,
             pass: None,
+            guard: Guard::new(client),
         }
     }
 
@@ -89,7 +93,20 @@ impl Call {
                 tokio::time::sleep(pause).await;
             }
             let sent = match self.paced().await {
-                Ok(()) => self.send_once().await,
+                Ok(()) => {
+                    let first = self.guard.sent(&self.request);
+                    let sent = self.send_once().await;
+                    let refused = |error: &Error| match error.facts().replay {
+                        // What an earlier attempt may have begun goes on all the same.
+                        Replay::Safe => first,
+                        Replay::Never => error.status().is_some(),
+                        Replay::Unknown => false,
+                    };
+                    if sent.as_ref().is_err_and(refused) {
+                        self.guard.over();
+                    }
+                    sent
+                }
                 Err(error) => Err(error),
             };
             match sent {
@@ -168,6 +185,11 @@ impl Call {
         error.with(|facts| facts.attempts = attempts)
     }
 
+    /// The service ended the answer with an error.
+    pub(crate) fn refused(&mut self) {
+        self.guard.over();
+    }
+
     /// Something of the answer has come.
     pub(crate) fn first_chunk(&self) {
         self.span.record("gen_ai.response.time_to_first_chunk", self.began.elapsed().as_secs_f64());
@@ -185,7 +207,8 @@ impl Call {
     }
 
     /// The answer is whole; of a chat, it is this.
-    pub(crate) fn succeeded(&self, reply: Option<&Reply>) {
+    pub(crate) fn succeeded(&mut self, reply: Option<&Reply>) {
+        self.guard.over();
         self.client.allowance.earn();
         if let Some(pass) = &self.pass {
             pass.succeeded(reply.and_then(Reply::usage));

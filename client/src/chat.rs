@@ -231,6 +231,9 @@ impl ChatBuilder {
 
     /// The key under which a service that knows such keys makes the answer once, even over several processes:
     /// 1 to [`IDEMPOTENCY_KEY_CHARS_MAX`] visible ASCII characters. One is drawn for each call otherwise.
+    ///
+    /// Where the call is dropped, the answer goes on for whoever comes back with this key, until
+    /// [`Client::give_up`](crate::Client::give_up) or the service's patience ends it.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
@@ -303,7 +306,11 @@ impl ChatBuilder {
         for (name, value) in &self.headers {
             request.set_header(name, value.clone());
         }
-        request.set_header("idempotency-key", self.idempotency()?);
+        match &self.key {
+            Some(key) => request.set_header("idempotency-key", valid_key(key)?),
+            // Once for the call, however often it is sent.
+            None => request.draw_key(),
+        }
         Ok(request)
     }
 
@@ -325,17 +332,15 @@ impl ChatBuilder {
         };
         chat_to_map(&self.request, &options, endpoint)
     }
+}
 
-    /// Drawn once for the call, however often it is sent.
-    fn idempotency(&self) -> Result<String> {
-        let Some(key) = &self.key else { return Ok(uuid::Uuid::new_v4().to_string()) };
-        if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let most = IDEMPOTENCY_KEY_CHARS_MAX;
-            let message = format!("an idempotency key has 1 to {most} visible ASCII characters and no spaces");
-            return Err(Error::of(Kind::Invalid).say(message));
-        }
-        Ok(key.clone())
+pub(crate) fn valid_key(key: &str) -> Result<&str> {
+    if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let most = IDEMPOTENCY_KEY_CHARS_MAX;
+        let message = format!("an idempotency key has 1 to {most} visible ASCII characters and no spaces");
+        return Err(Error::of(Kind::Invalid).say(message));
     }
+    Ok(key)
 }
 
 fn endpoint(model: &str) -> Endpoint {

@@ -11,6 +11,8 @@ use crate::{
     Secret, Timeouts, TokenizeBuilder, TokenizeInput,
     budget::Purse,
     call::{Call, Terms},
+    chat::valid_key,
+    giving_up::Bounds,
     observe::Observer,
     pace::Pacer,
     retry::Allowance,
@@ -50,6 +52,9 @@ pub(crate) struct Inner {
     pub(crate) event_bytes_max: usize,
     pub(crate) answer_bytes_max: usize,
     pub(crate) accept_open: bool,
+    /// The service is told of answers that nobody waits for.
+    pub(crate) gives_up: bool,
+    pub(crate) leaving: Bounds,
 }
 
 impl Client {
@@ -130,6 +135,31 @@ impl Client {
     /// currency; zero without one.
     pub fn spent(&self) -> Nanos {
         self.0.purse.spent()
+    }
+
+    /// Tells a service that keeps answers, as a Qwenda does, that nobody comes back for the one under this idempotency
+    /// key: it stops at once and is charged for what was made of it. The same request under the same key is
+    /// [`Kind::Conflict`](crate::Kind::Conflict) from then on; an answer that has ended stays as it is.
+    ///
+    /// Calls with a key that was drawn for them do this by themselves when they are dropped. One that you chose with
+    /// [`ChatBuilder::idempotency_key`] is given up by you alone, as another process may come back with it.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`](crate::Kind::NotFound) where no answer is being made or kept under the key, and where the
+    /// service keeps none at all.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> qwenda::Result<()> {
+    /// # let client = qwenda::Mock::new().client();
+    /// client.give_up("order-8123").await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn give_up(&self, idempotency_key: &str) -> Result<()> {
+        let key = valid_key(idempotency_key)?;
+        let request = self.0.giving_up(key, self.0.protocol == Protocol::DashScope)?;
+        let terms = Terms { reads: true, ..Terms::default() };
+        self.0.call("give_up", request, "", &terms).whole().await.map(drop)
     }
 
     /// Which models the service has.

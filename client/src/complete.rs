@@ -110,7 +110,7 @@ impl IntoFuture for CompleteBuilder {
             let (inner, model) = (&self.client.0, &self.request.model);
             let mut hold = inner.purse.hold(self.most().as_ref())?;
             let mut wire = inner.post(inner.service.compat("completions"), &map_of(&self.request));
-            wire.set_header("idempotency-key", uuid::Uuid::new_v4().to_string());
+            wire.draw_key();
             let asked = inner.json::<CompletionResponse>("text_completion", wire, model, &self.terms).await;
             let (answer, meta) = asked.inspect_err(|error| hold.fail(error))?;
             let usage = answer.usage.map(Usage::from);

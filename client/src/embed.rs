@@ -107,13 +107,15 @@ impl EmbedBuilder {
         let asked = async {
             match inner.protocol {
                 Protocol::OpenAi => {
-                    let wire = inner.post(inner.service.compat("embeddings"), &map_of(&request));
+                    let mut wire = inner.post(inner.service.compat("embeddings"), &map_of(&request));
+                    wire.draw_key();
                     inner.json::<EmbeddingResponse>("embeddings", wire, &self.model, &self.terms).await
                 }
                 Protocol::DashScope => {
                     let body = to_map(&request).map_err(|error| Error::of(Kind::Invalid).say(error))?;
                     let path = "services/embeddings/text-embedding/text-embedding";
-                    let wire = inner.post(inner.service.native(path)?, &body);
+                    let mut wire = inner.post(inner.service.native(path)?, &body);
+                    wire.draw_key();
                     let (answer, meta) =
                         inner.json::<NativeEmbeddings>("embeddings", wire, &self.model, &self.terms).await?;
                     Ok((answer.into_compat(&self.model, EncodingFormat::Float), meta))

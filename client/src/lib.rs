@@ -50,6 +50,7 @@ mod estimate;
 #[cfg(feature = "tools")]
 pub mod extract;
 mod files;
+mod giving_up;
 pub mod history;
 pub mod memory;
 mod mock;

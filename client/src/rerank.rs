@@ -74,14 +74,16 @@ impl IntoFuture for RerankBuilder {
             let asked = async {
                 match inner.protocol {
                     Protocol::OpenAi => {
-                        let wire = inner.post(inner.service.rerank.clone(), &map_of(request));
+                        let mut wire = inner.post(inner.service.rerank.clone(), &map_of(request));
+                        wire.draw_key();
                         let (answer, meta) =
                             inner.json::<RerankResponse>("rerank", wire, &request.model, &self.terms).await?;
                         Ok((answer.results, answer.usage.total_tokens, meta))
                     }
                     Protocol::DashScope => {
                         let url = inner.service.native("services/rerank/text-rerank/text-rerank")?;
-                        let wire = inner.post(url, &to_map(request));
+                        let mut wire = inner.post(url, &to_map(request));
+                        wire.draw_key();
                         let (answer, meta) =
                             inner.json::<NativeRanking>("rerank", wire, &request.model, &self.terms).await?;
                         Ok((answer.output.results, answer.usage.total_tokens, meta))

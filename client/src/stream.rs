@@ -289,7 +289,7 @@ impl ChatStream {
                     self.seen = true;
                     call.first_chunk();
                 }
-                let State::Reading(call, mut reader) = std::mem::replace(&mut self.state, State::Ended) else {
+                let State::Reading(mut call, mut reader) = std::mem::replace(&mut self.state, State::Ended) else {
                     return Ok(());
                 };
                 match read.and_then(|frame| self.take(frame)) {
@@ -340,6 +340,9 @@ impl ChatStream {
     fn again(&mut self, mut call: Box<Call>, mut error: Error, last_id: Option<String>) -> Result<()> {
         let resumed =
             self.begun || !self.events.iter().all(|event| matches!(event, Event::Retry(_) | Event::Comment(_)));
+        if error.status().is_some() {
+            call.refused();
+        }
         let lost = matches!(error.kind(), Kind::Disconnected | Kind::Truncated | Kind::Timeout(Limit::Idle));
         if resumed && !(lost && call.replays() && (last_id.is_some() || call.resumes())) {
             return Err(self.over(call.gave_up(error)));

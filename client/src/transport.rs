@@ -48,11 +48,13 @@ pub struct Request {
     pub key: Option<Secret>,
     /// What is sent.
     pub body: Bytes,
+    /// Its idempotency key was drawn for it, so that nobody else knows it.
+    pub(crate) key_is_drawn: bool,
 }
 
 impl Request {
     pub(crate) fn new(method: Method, url: String, body: impl Into<Bytes>) -> Self {
-        Self { method, url, headers: Vec::new(), key: None, body: body.into() }
+        Self { method, url, headers: Vec::new(), key: None, body: body.into(), key_is_drawn: false }
     }
 
     /// The header of this name.
@@ -63,6 +65,12 @@ impl Request {
     pub(crate) fn set_header(&mut self, name: &str, value: impl Into<String>) {
         self.headers.retain(|(other, _)| other != name);
         self.headers.push((name.to_owned(), value.into()));
+    }
+
+    /// Has a service that knows idempotency keys carry it out once however often it is sent.
+    pub(crate) fn draw_key(&mut self) {
+        self.set_header("idempotency-key", uuid::Uuid::new_v4().to_string());
+        self.key_is_drawn = true;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use qwenda::{Billed, Budget, Client, Kind, Retry, Throttle};
 use qwenda_backend::{BackendError, ChatEvent, Counts, Timings};
-use qwenda_testkit::{Act, Script, Scripted};
+use qwenda_testkit::{Act, Gate, Script, Scripted, scripted::Played};
 
 fn client(backend: &Scripted) -> Client {
     let builder = Client::builder().embedded(Arc::new(backend.clone())).retry(Retry::none());
@@ -26,6 +26,19 @@ async fn all_calls_are_answered_without_a_network_and_cost_nothing() {
     assert_eq!(client.rerank("tiny", "cat", ["a dog", "a cat"]).await.unwrap().hits[0].index, 1);
     assert_eq!(client.tokenize("tiny", "two words").await.unwrap().texts, ["two", "words"]);
     assert_eq!(client.models().await.unwrap()[0].id, "tiny");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_stops_the_backend() {
+    let backend = Scripted::new(&["tiny"]);
+    let gate = Gate::new();
+    let played = backend.answer(Script::text(3, &["Hel", "lo"]).wait_before(2, &gate));
+    let mut stream = client(&backend).chat("tiny").user("hi").stream().await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    assert!(matches!(played.now(), Played::Streaming(_)), "{:?}", played.now());
+    drop(stream);
+    // Nothing had to be sent for it.
+    assert_eq!(played.now(), Played::Dropped(2));
 }
 
 #[tokio::test]
@@ -74,7 +87,7 @@ async fn refusals_are_the_same_errors_as_over_a_network() {
 #[tokio::test]
 async fn dropping_an_answer_stops_the_model() {
     let backend = Scripted::new(&["tiny"]);
-    let gate = qwenda_testkit::Gate::new();
+    let gate = Gate::new();
     let played = backend.answer(Script::text(3, &["a", "b"]).wait_before(2, &gate));
     let mut stream = client(&backend).chat("tiny").user("hi").stream().await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(qwenda::Event::Text(_)))));

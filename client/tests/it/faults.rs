@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// What the service does with one request.
@@ -12,6 +13,8 @@ use tokio::{
 pub(crate) enum Act {
     /// Answers with these bytes, exactly, and closes.
     Raw(String),
+    /// Answers with these bytes and keeps the connection open.
+    Open(String),
     /// Reads the request and closes.
     HangUp,
 }
@@ -32,6 +35,12 @@ impl Act {
     pub(crate) fn cut_events(events: &str) -> Self {
         let head = "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n";
         Self::Raw(format!("{head}{events}"))
+    }
+
+    /// A stream that goes on for ever after these events.
+    pub(crate) fn open_events(events: &str) -> Self {
+        let head = "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n";
+        Self::Open(format!("{head}{events}"))
     }
 
     pub(crate) fn text(text: &str) -> Self {
@@ -57,6 +66,7 @@ pub(crate) fn end(id: Option<u32>) -> String {
 pub(crate) struct Service {
     pub(crate) url: String,
     requests: Arc<Mutex<Vec<String>>>,
+    given_up: watch::Receiver<Vec<String>>,
 }
 
 impl Service {
@@ -66,20 +76,38 @@ impl Service {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
+        let (gives_up, given_up) = watch::channel(Vec::new());
         tokio::spawn(async move {
-            for act in script {
+            let mut script = script.into_iter();
+            let mut waiting = Vec::new();
+            loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
                 let request = read(&mut socket).await;
+                if request.starts_with("DELETE /v1/replay ") {
+                    gives_up.send_modify(|keys| keys.extend(header(&request, "idempotency-key")));
+                    // Who says that nobody waits does not wait for long either.
+                    let _ = socket.write_all(b"HTTP/1.1 204 X\r\nconnection: close\r\n\r\n").await;
+                    continue;
+                }
                 seen.lock().unwrap().push(request);
-                match act {
-                    Act::Raw(bytes) => socket.write_all(bytes.as_bytes()).await.unwrap(),
-                    Act::HangUp => {}
+                match script.next() {
+                    Some(Act::Raw(bytes)) => socket.write_all(bytes.as_bytes()).await.unwrap(),
+                    Some(Act::Open(bytes)) => {
+                        socket.write_all(bytes.as_bytes()).await.unwrap();
+                        waiting.push(socket);
+                    }
+                    Some(Act::HangUp) => {}
+                    // Nobody is turned away: whoever comes after the script waits.
+                    None => waiting.push(socket),
                 }
             }
-            // Nobody is turned away: whoever comes after the script waits.
-            std::future::pending::<()>().await;
         });
-        Self { url, requests }
+        Self { url, requests, given_up }
+    }
+
+    /// The keys of the answers that nobody waits for, once there are so many.
+    pub(crate) async fn given_up(&self, count: usize) -> Vec<String> {
+        self.given_up.clone().wait_for(|keys| keys.len() >= count).await.unwrap().clone()
     }
 
     /// The requests so far, as they came.
@@ -89,13 +117,14 @@ impl Service {
 
     /// The values of a header, one for each request.
     pub(crate) fn header(&self, name: &str) -> Vec<Option<String>> {
-        let value = |request: &String| {
-            let lines = request.lines().take_while(|line| !line.is_empty());
-            let mut values = lines.filter_map(|line| line.split_once(": "));
-            values.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
-        };
-        self.requests().iter().map(value).collect()
+        self.requests().iter().map(|request| header(request, name)).collect()
     }
+}
+
+fn header(request: &str, name: &str) -> Option<String> {
+    let lines = request.lines().take_while(|line| !line.is_empty());
+    let mut values = lines.filter_map(|line| line.split_once(": "));
+    values.find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
 }
 
 /// A request with its whole body.

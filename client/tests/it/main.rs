@@ -7,6 +7,7 @@ mod embedded;
 mod extract;
 mod extras;
 mod faults;
+mod leaving;
 mod pace;
 mod plain;
 #[cfg(feature = "tools")]

@@ -47,6 +47,8 @@ const NATIVE: &str = "/api/v1";
 const ADMIN: &str = "/admin/v1";
 /// Below this path programs written for OpenAI call.
 const OPENAI: &str = "/v1/";
+/// Where an answer is given up that could be picked up again.
+const REPLAY: &str = "/replay";
 // Below this a coding saves no packet.
 const COMPRESSED_BYTES_MIN: u16 = 1024;
 
@@ -59,6 +61,7 @@ fn table() -> Vec<Route> {
             post(prefix, "/embeddings", embeddings::create).kept(),
             post(prefix, "/reranks", rerank::create).kept(),
             post(prefix, "/rerank", rerank::create).kept(),
+            delete(prefix, REPLAY, replay::give_up),
             get(prefix, "/models", models::list),
             get(prefix, "/models/{*id}", models::show),
         ]
@@ -70,6 +73,7 @@ fn table() -> Vec<Route> {
         post(NATIVE, "/services/rerank/text-rerank/text-rerank", dashscope::rerank::create).kept(),
         post(NATIVE, "/tokenizer", dashscope::tokenizer::create),
         post(NATIVE, "/tokens", dashscope::tokens::create),
+        delete(NATIVE, REPLAY, replay::give_up),
         get(NATIVE, "/models", dashscope::models::list),
     ];
     let admin = vec![
@@ -159,6 +163,10 @@ fn post<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>
 
 fn patch<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
     route(Method::PATCH, format!("{prefix}{path}"), handler)
+}
+
+fn delete<T: 'static>(prefix: &str, path: &str, handler: impl Handler<T, Arc<App>>) -> Route {
+    route(Method::DELETE, format!("{prefix}{path}"), handler)
 }
 
 fn route<T: 'static>(method: Method, path: String, handler: impl Handler<T, Arc<App>>) -> Route {

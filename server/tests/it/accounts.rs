@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use crate::service::{CHAT, Reply, Service, request};
 
 /// A service whose key belongs to an account, with its books.
-struct Shop {
-    service: Service,
+pub(crate) struct Shop {
+    pub(crate) service: Service,
     accounts: Accounts,
     account: AccountRow,
 }
@@ -30,7 +30,11 @@ impl Shop {
     }
 
     async fn serving(backend: Scripted, balance: &str, terms: Terms) -> Self {
-        let mut service = Service::serving(backend, |_| {}).await;
+        Self::of(Service::serving(backend, |_| {}).await, balance, terms).await
+    }
+
+    /// Of a service that runs already.
+    pub(crate) async fn of(mut service: Service, balance: &str, terms: Terms) -> Self {
         let accounts = Accounts::open(service.dir.path()).await.unwrap();
         let account = accounts.create("shop", Currency::Cny, Nanos::ZERO).await.unwrap();
         let new = NewKey { name: "till".to_owned(), account: Some("shop".to_owned()), project: None, terms };
@@ -52,7 +56,7 @@ impl Shop {
     }
 
     /// What is posted and what is pending of the balance, once nothing is pending any more.
-    async fn balance(&self) -> Nanos {
+    pub(crate) async fn balance(&self) -> Nanos {
         for _ in 0..6_000 {
             let buckets = self.accounts.buckets(&self.account).await.unwrap();
             let balance = buckets.iter().find(|bucket| bucket.kind == Kind::Balance).unwrap();
@@ -64,12 +68,17 @@ impl Shop {
         panic!("a hold was never settled");
     }
 
-    async fn requests(&self) -> Vec<PaidRequest> {
+    /// Whether anything is pending.
+    pub(crate) async fn is_held(&self) -> bool {
+        self.accounts.buckets(&self.account).await.unwrap().iter().any(|bucket| bucket.pending != 0)
+    }
+
+    pub(crate) async fn requests(&self) -> Vec<PaidRequest> {
         let wanted = Wanted { until: i64::MAX, limit: 1_000, ..Wanted::default() };
         self.accounts.requests(&wanted).await.unwrap()
     }
 
-    async fn is_in_order(&self) {
+    pub(crate) async fn is_in_order(&self) {
         let (audit, wrong) = self.accounts.audit().await.unwrap();
         assert_eq!((audit.difference, wrong), (None, None));
     }

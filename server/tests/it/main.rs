@@ -16,6 +16,7 @@ mod endpoints;
 mod exactly_once;
 mod http2;
 mod keys;
+mod leaving;
 mod logs;
 mod mutated;
 mod names;

@@ -156,7 +156,7 @@ pub static TABLE: &[Row] = &[
         .means("Nothing answers at this path.", "请求路径不存在。")
         .advice("Check the base URL; it ends in `/v1`, `/compatible-mode/v1` or `/api/v1`.", "请检查 base URL，应以 `/v1`、`/compatible-mode/v1` 或 `/api/v1` 结尾。"),
     request(Code::NotFound, 404, "resource_not_found", "ResourceNotFound", "There is nothing of this name or id.")
-        .means("No account, key or request has this name or id.", "没有此名称或 id 的账户、密钥或请求。")
+        .means("No account, key, request or answer has this name or id.", "没有此名称或 id 的账户、密钥、请求或应答。")
         .advice("List them and choose one of those.", "请先列出后选择。"),
     same(Code::AccessKeyNotFound, 404, "InvalidAccessKeyId.NotFound", "The access key is not known.")
         .means("No working access key has the id that signed the request.", "没有此 id 的有效 AccessKey。")
@@ -165,7 +165,7 @@ pub static TABLE: &[Row] = &[
         .means("The request took too long to arrive.", "请求发送超时。")
         .advice("Check the network and send it again.", "请检查网络后重新发送。"),
     request(Code::Conflict, 409, "conflict", "Conflict", "The resource already exists.")
-        .means("It exists already, or the same `Idempotency-Key` was used for another request.", "资源已存在，或相同的 `Idempotency-Key` 已用于其他请求。")
+        .means("It exists already, or the same `Idempotency-Key` was used for another request, or its answer was given up.", "资源已存在，或相同的 `Idempotency-Key` 已用于其他请求，或其应答已被放弃。")
         .advice("Choose another name or key.", "请更换名称或键。"),
     request(Code::PreconditionFailed, 412, "precondition_failed", "PreconditionFailed", "It was changed meanwhile.")
         .means("Somebody else changed it since the version that `If-Match` names.", "自 `If-Match` 所指的版本以来已被他人修改。")

@@ -100,7 +100,7 @@ fn article(operation: &Operation<'_>, schemas: Schemas<'_>) -> String {
         out.push_str(&schemas.fields(&body["schema"], 0));
     }
     let _ = writeln!(out, "<h4>{}</h4>", language.of("Example", "示例"));
-    out.push_str(&examples(operation, body));
+    out.push_str(&examples(operation, body, schemas));
     out.push_str(&answers(item, schemas));
     out.push_str("</article>\n");
     out
@@ -127,7 +127,7 @@ fn parameters(item: &Value, schemas: Schemas<'_>) -> String {
     out
 }
 
-fn examples(operation: &Operation<'_>, body: &Value) -> String {
+fn examples(operation: &Operation<'_>, body: &Value, schemas: Schemas<'_>) -> String {
     let mut command = String::from("curl");
     if operation.method != "GET" && body.is_null() {
         let _ = write!(command, " -X {}", operation.method);
@@ -136,6 +136,12 @@ fn examples(operation: &Operation<'_>, body: &Value) -> String {
     let _ = write!(command, " \"$QWENDA_URL{path}\"");
     if operation.item["security"].is_null() {
         command.push_str(" \\\n  -H \"Authorization: Bearer $QWENDA_KEY\"");
+    }
+    // Of the headers, those that it cannot do without.
+    let all = operation.item["parameters"].as_array().into_iter().flatten().map(|one| schemas.resolve(one));
+    for one in all.filter(|one| one["in"] == "header" && one["required"] == true) {
+        let (name, value) = (one["name"].as_str().unwrap_or_default(), one["example"].as_str().unwrap_or_default());
+        let _ = write!(command, " \\\n  -H '{name}: {value}'");
     }
     let Some(examples) = body["examples"].as_object() else { return code(&command) };
     let each = |example: &Value| {
@@ -170,7 +176,7 @@ fn answers(item: &Value, schemas: Schemas<'_>) -> String {
         }
     }
     let _ = writeln!(out, "<h4>{}</h4>\n<dl class=\"facts\">", language.of("Errors", "错误"));
-    for (status, response) in responses.iter().filter(|(status, _)| *status != "200") {
+    for (status, response) in responses.iter().filter(|(status, _)| !status.starts_with('2')) {
         let about = inline(response["description"].as_str().unwrap_or_default());
         let _ = writeln!(out, "<dt>{}</dt><dd>{about}</dd>", escape(status));
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::{ADMIN, NATIVE, language::Language};
+use super::super::{ADMIN, NATIVE, REPLAY, language::Language};
 
 /// An operation as the parts have it. Texts are in one language already.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,8 +24,8 @@ pub(in crate::http) struct Operation {
     /// Bodies it takes, by name.
     #[serde(default)]
     examples: Map<String, Value>,
-    /// What it gives.
-    response: Answer,
+    /// What it gives; nothing, unless said.
+    response: Option<Answer>,
     /// What each event of a stream is, where it gives one.
     events: Option<Events>,
     /// Whether an answer can be picked up again.
@@ -128,9 +128,12 @@ impl Operation {
     }
 
     fn responses(&self, path: &str, language: Language) -> Value {
-        let mut content = json!({self.response.kind.as_str(): {"schema": self.response.schema}});
+        let mut content = Map::new();
+        if let Some(response) = &self.response {
+            content.insert(response.kind.clone(), json!({"schema": response.schema}));
+        }
         if let Some(events) = &self.events {
-            content["text/event-stream"] = json!({"schema": events.schema()});
+            content.insert("text/event-stream".to_owned(), json!({"schema": events.schema()}));
         }
         let mut headers = json!({"x-request-id": reference("headers", "RequestId")});
         if self.request.is_some() && self.id != "tokenize" && !path.starts_with(ADMIN) {
@@ -142,9 +145,14 @@ impl Operation {
         if self.versioned {
             headers["etag"] = reference("headers", "ETag");
         }
-        let good = language.of("The answer.", "应答。");
         let mut responses = Map::new();
-        responses.insert("200".to_owned(), json!({"description": good, "headers": headers, "content": content}));
+        if content.is_empty() {
+            let good = language.of("It is done; there is nothing to be read.", "已完成，无应答体。");
+            responses.insert("204".to_owned(), json!({"description": good, "headers": headers}));
+        } else {
+            let good = language.of("The answer.", "应答。");
+            responses.insert("200".to_owned(), json!({"description": good, "headers": headers, "content": content}));
+        }
         for status in self.statuses(path) {
             responses.insert(status.to_string(), failure(status, path, language));
         }
@@ -203,12 +211,18 @@ fn meaning(status: u16, path: &str, language: Language) -> &'static str {
         }
         412 => ("It was changed since the version that `If-Match` names.", "自 `If-Match` 所指的版本以来已被修改。"),
         428 => ("The header `If-Match` is missing.", "缺少请求头 `If-Match`。"),
+        404 if path.ends_with(REPLAY) => {
+            ("No answer is being made or kept under this key.", "该键下没有正在生成或保留的应答。")
+        }
         400 => ("The request is wrong; the message names the field.", "请求有误，错误信息会指出字段。"),
         401 => ("The key is missing, wrong, revoked or past its time.", "密钥缺失、错误、已吊销或已过期。"),
         403 => ("This key, or this kind of call, is not allowed.", "该密钥或该调用方式不被允许。"),
         404 => ("No such model.", "没有该模型。"),
         408 => ("The request took too long to arrive.", "请求发送超时。"),
-        409 => ("The `Idempotency-Key` was used for another request.", "该 `Idempotency-Key` 已用于其他请求。"),
+        409 => (
+            "The `Idempotency-Key` was used for another request, or its answer was given up.",
+            "该 `Idempotency-Key` 已用于其他请求，或其应答已被放弃。",
+        ),
         429 => ("Too many requests; wait as long as `retry-after` says.", "请求过多，请按 `retry-after` 等待。"),
         502 => ("An upstream gave no valid answer.", "上游服务应答无效。"),
         503 => ("Not ready, or being stopped.", "尚未就绪或正在停止。"),

@@ -1,5 +1,5 @@
 //! The task that makes one answer: it runs the handler, reads what that writes, and puts it into the
-//! record. It goes on without readers for the grace time, then leaves as a reader would.
+//! record. It goes on without readers for the grace time, or until it is given up, then leaves as a reader would.
 
 use std::{future::Future, sync::Arc};
 
@@ -32,6 +32,7 @@ impl Maker {
     pub(super) async fn run(self, answered: impl Future<Output = Response>) {
         tokio::select! {
             biased;
+            () = self.record.is_given_up() => {}
             () = self.make(answered) => {}
             () = self.abandoned() => {}
         }

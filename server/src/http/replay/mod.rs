@@ -3,7 +3,8 @@
 //! A request with an `Idempotency-Key` is answered in a task of its own, which goes on for a while when
 //! its reader is gone. The same request again is given the same answer: what has been made so far and
 //! then the rest as it comes, or all of it once it has ended. `Last-Event-ID` skips what was read
-//! already. The answer is made, and counted, once.
+//! already. The answer is made, and counted, once. Whoever does not want it any more gives it up, and then it
+//! is not made again either.
 //!
 //! Handlers know nothing of this. `store` says which answers are kept, `record` is one of them, `maker`
 //! fills it, `events` finds the events in what a handler writes.
@@ -18,7 +19,7 @@ use std::{borrow::Cow, sync::Arc};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -101,6 +102,24 @@ async fn answer(app: Arc<App>, request: Request, next: Next) -> Result<Response,
     Ok(response)
 }
 
+/// `DELETE …/replay`: nobody will come back for the answer under this key.
+pub(super) async fn give_up(
+    State(app): State<Arc<App>>,
+    Authorized(ask): Authorized,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let Some(key) = idempotency_key(&headers)? else {
+        return Err(Invalid::parameter(
+            "Idempotency-Key",
+            "The header Idempotency-Key is missing: it says whose answer is given up.",
+        )
+        .into());
+    };
+    let scope = Scope { caller: ask.caller.key_id, dialect: ask.dialect, key };
+    app.replays.give_up(&scope, app.clock.now_ms())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn respond(app: &Arc<App>, reader: Reader, is_stream: bool) -> Response {
     let keep_alive = app.config.keep_alive;
     let body = stream::unfold(reader, move |mut reader| async move {
@@ -180,6 +199,14 @@ fn print(parts: &Parts, dialect: Dialect, body: &[u8]) -> Print {
         part(&[dashscope::streamed(&parts.headers).into()]);
     }
     print.finalize().into()
+}
+
+/// The entry of this key is of an answer that nobody wanted any more.
+fn given_up() -> ApiError {
+    ApiError::of(Code::Conflict).say(
+        "The answer under this Idempotency-Key was given up by its caller, and is not made again. \
+         Send the request with another key to begin it anew.",
+    )
 }
 
 /// The entry of this key is another request's.

@@ -17,7 +17,7 @@ use axum::{
 use qwenda_types::error::{ApiError, Code, Invalid};
 use tokio::sync::watch;
 
-use super::super::error::Failure;
+use super::{super::error::Failure, given_up};
 
 /// What a response begins with.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(super) enum End {
     Refused(Failure),
     /// In the middle, without a word.
     Lost,
+    /// Its caller does not want it any more.
+    GivenUp,
 }
 
 /// An answer that is being made or has been made. Clones are the same answer.
@@ -95,6 +97,8 @@ pub(super) enum NotReadable {
     Gone,
     /// It has outgrown what is kept.
     Outgrown,
+    /// Its caller has given it up.
+    GivenUp,
 }
 
 impl Record {
@@ -121,7 +125,9 @@ impl Record {
     pub(super) fn attach(&self) -> Result<Reader, NotReadable> {
         let mut attached = Err(NotReadable::Gone);
         self.0.send_modify(|state| {
-            if state.outgrown {
+            if matches!(state.end, Some(End::GivenUp)) {
+                attached = Err(NotReadable::GivenUp);
+            } else if state.outgrown {
                 attached = Err(NotReadable::Outgrown);
             } else if matches!(state.end, None | Some(End::Whole)) {
                 state.readers_ever += 1;
@@ -140,10 +146,21 @@ impl Record {
         self.0.borrow().outgrown
     }
 
-    /// Whether it may be read again after its end.
+    /// Whether who comes after its end finds something: the answer again, or that it was given up.
     pub(super) fn can_be_kept(&self) -> bool {
         let state = self.0.borrow();
-        matches!(state.end, Some(End::Whole)) && !state.outgrown
+        match state.end {
+            Some(End::Whole) => !state.outgrown,
+            Some(End::GivenUp) => true,
+            _ => false,
+        }
+    }
+
+    /// Returns once it is given up.
+    pub(super) async fn is_given_up(&self) {
+        let given_up = |state: &State| matches!(state.end, Some(End::GivenUp));
+        let waited = self.0.subscribe().wait_for(given_up).await.map(drop);
+        waited.expect("`self` is a sender, so there is one");
     }
 
     /// Returns once it is outgrown.
@@ -174,6 +191,21 @@ impl Record {
     pub(super) fn end(&self, end: End) {
         self.0.send_modify(|state| {
             state.end.get_or_insert(end);
+        });
+    }
+
+    /// Ends an answer that is being made, for everybody, and forgets what was made of it. One that has ended
+    /// stays as it is.
+    pub(super) fn give_up(&self) {
+        self.0.send_if_modified(|state| {
+            let running = state.end.is_none();
+            if running {
+                state.passed = state.made();
+                state.items.clear();
+                state.held.0.fetch_sub(std::mem::take(&mut state.bytes), Ordering::Relaxed);
+                state.end = Some(End::GivenUp);
+            }
+            running
         });
     }
 
@@ -235,6 +267,7 @@ impl Reader {
         match (&state.head, &state.end) {
             (Some(head), _) => Ok(head.clone()),
             (None, Some(End::Refused(failure))) => Err(failure.clone()),
+            (None, Some(End::GivenUp)) => Err(given_up().into()),
             _ => Err(ApiError::of(Code::Internal).log("an answer was given up before it began").into()),
         }
     }
@@ -267,6 +300,10 @@ impl Reader {
             let had = self.had;
             let more = self.state.wait_for(|state| had < state.made() || state.end.is_some()).await;
             let state = more.expect("the record is a sender, so there is one");
+            if matches!(state.end, Some(End::GivenUp)) {
+                // What it had not had is forgotten already.
+                return Some(Err(io::Error::other("the answer was given up by its caller")));
+            }
             let place = usize::try_from(had - state.passed).expect("what a reader needs is held");
             match (state.items.get(place), &state.end) {
                 (Some(item), _) => item.clone(),

@@ -13,7 +13,7 @@ use qwenda_types::{
 };
 
 use super::{
-    conflict,
+    conflict, given_up,
     record::{Held, NotReadable, Reader, Record},
 };
 use crate::config::Replay;
@@ -72,6 +72,7 @@ impl Replays {
                 _ if entry.print != print => return Err(conflict()),
                 Ok(reader) => return Ok(Entered::Known(reader)),
                 Err(NotReadable::Outgrown) => return Err(outgrown()),
+                Err(NotReadable::GivenUp) => return Err(given_up()),
             }
         }
         if resumes {
@@ -85,6 +86,15 @@ impl Replays {
         let reader = record.attach().expect("a new answer has no end");
         entries.insert(scope.clone(), Entry { print, record: record.clone(), ended_ms: None });
         Ok(Entered::New(reader, record))
+    }
+
+    /// Ends what is being made under this key. What has ended already stays as it is.
+    pub(super) fn give_up(&self, scope: &Scope, now_ms: u64) -> Result<(), ApiError> {
+        let mut entries = self.entries();
+        self.forget_expired(&mut entries, now_ms);
+        let entry = entries.get(scope).ok_or_else(nothing_to_give_up)?;
+        entry.record.give_up();
+        Ok(())
     }
 
     /// Whether so many bytes more may be held, if need be after forgetting answers.
@@ -141,6 +151,13 @@ fn forget_oldest(entries: &mut Entries) -> bool {
 fn outgrown() -> ApiError {
     ApiError::of(Code::Conflict).say(
         "The answer under this Idempotency-Key is larger than what is kept, so only those who read it already get it.",
+    )
+}
+
+fn nothing_to_give_up() -> ApiError {
+    ApiError::of(Code::NotFound).say(
+        "No answer is being made or kept under this Idempotency-Key: it has expired, failed, or was never begun, \
+         or its request was sent with another key or in the other dialect.",
     )
 }
 
