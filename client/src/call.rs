@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
-    Attempt, Error, Observation, Reply, Result, Timeouts, What,
+    Attempt, Error, Observation, Reply, Result, Timeouts, Usage, What,
     client::Inner,
+    cost,
     error::{Billed, Kind, Limit, refusal},
     giving_up::Guard,
     observe,
@@ -20,6 +21,16 @@ use crate::{
 
 /// How much of a refusal is read.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// What an answer was.
+pub(crate) enum Answered<'a> {
+    /// A chat's.
+    Chat(&'a Reply),
+    /// Another one, of so many tokens.
+    Counted(Box<Usage>),
+    /// One without tokens, or whose service did not count them.
+    Uncounted,
+}
 
 pub(crate) struct Call {
     client: Arc<Inner>,
@@ -128,17 +139,14 @@ impl Call {
         Ok(())
     }
 
-    /// The whole body of an answer that is no stream.
-    pub(crate) async fn whole(mut self) -> Result<(Response, Vec<u8>, Vec<Attempt>)> {
+    /// The whole body of an answer that is no stream. What it says decides whether the call has succeeded.
+    pub(crate) async fn whole(&mut self) -> Result<(Response, Vec<u8>)> {
         loop {
             let mut response = self.send().await?;
             let body = std::mem::replace(&mut response.body, crate::transport::Body::whole(Vec::new()));
             let read = read_body(body, self.reading.answer_bytes_max, self.limits.idle);
             match self.in_time(read).await {
-                Ok(bytes) => {
-                    self.succeeded(None);
-                    return Ok((response, bytes, self.attempts));
-                }
+                Ok(bytes) => return Ok((response, bytes)),
                 Err(error) => self.pause = Some(self.decide(error, false)?),
             }
         }
@@ -206,20 +214,33 @@ impl Call {
         }
     }
 
-    /// The answer is whole; of a chat, it is this.
-    pub(crate) fn succeeded(&mut self, reply: Option<&Reply>) {
+    /// The answer is whole.
+    pub(crate) fn succeeded(&mut self, answered: Answered<'_>) {
         self.guard.over();
         self.client.allowance.earn();
+        let usage = match &answered {
+            Answered::Chat(reply) => reply.usage(),
+            Answered::Counted(usage) => Some(&**usage),
+            Answered::Uncounted => None,
+        };
         if let Some(pass) = &self.pass {
-            pass.succeeded(reply.and_then(Reply::usage));
+            pass.succeeded(usage);
         }
-        if let Some(reply) = reply {
-            observe::record(&self.span, reply);
-            self.tell("gen_ai.output.messages", || json_of(&[reply.message()]));
+        match &answered {
+            Answered::Chat(reply) => {
+                observe::record(&self.span, reply);
+                self.tell("gen_ai.output.messages", || json_of(&[reply.message()]));
+            }
+            Answered::Counted(usage) => observe::record_usage(&self.span, usage, self.operation),
+            Answered::Uncounted => {}
         }
         self.observe(|| What::Finished {
-            usage: reply.and_then(|reply| reply.usage().cloned().map(Box::new)),
-            cost: reply.and_then(|reply| reply.cost().cloned()),
+            usage: usage.cloned().map(Box::new),
+            cost: match &answered {
+                Answered::Chat(reply) => reply.cost().cloned(),
+                Answered::Counted(usage) => cost::cost(&self.client.prices, &self.reading.model, usage),
+                Answered::Uncounted => None,
+            },
         });
     }
 

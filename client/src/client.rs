@@ -10,7 +10,7 @@ use crate::{
     Batches, Builder, ChatBuilder, CompleteBuilder, EmbedBuilder, Files, ModelsBuilder, RerankBuilder, Result, Retry,
     Secret, Timeouts, TokenizeBuilder, TokenizeInput,
     budget::Purse,
-    call::{Call, Terms},
+    call::{Answered, Call, Terms},
     chat::valid_key,
     giving_up::Bounds,
     observe::Observer,
@@ -159,7 +159,10 @@ impl Client {
         let key = valid_key(idempotency_key)?;
         let request = self.0.giving_up(key, self.0.protocol == Protocol::DashScope)?;
         let terms = Terms { reads: true, ..Terms::default() };
-        self.0.call("give_up", request, "", &terms).whole().await.map(drop)
+        let mut call = self.0.call("give_up", request, "", &terms);
+        call.whole().await?;
+        call.succeeded(Answered::Uncounted);
+        Ok(())
     }
 
     /// Which models the service has.

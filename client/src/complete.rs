@@ -111,7 +111,8 @@ impl IntoFuture for CompleteBuilder {
             let mut hold = inner.purse.hold(self.most().as_ref())?;
             let mut wire = inner.post(inner.service.compat("completions"), &map_of(&self.request));
             wire.draw_key();
-            let asked = inner.json::<CompletionResponse>("text_completion", wire, model, &self.terms).await;
+            let counts = |answer: &CompletionResponse| answer.usage.clone().map(Usage::from);
+            let asked = inner.counted("text_completion", wire, model, &self.terms, counts).await;
             let (answer, meta) = asked.inspect_err(|error| hold.fail(error))?;
             let usage = answer.usage.map(Usage::from);
             let cost = usage.as_ref().and_then(|usage| cost::cost(&inner.prices, model, usage));

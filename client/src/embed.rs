@@ -15,7 +15,7 @@ use crate::{
     call::Terms,
     cost::{self, Cost},
     error::Kind,
-    plain::{Meta, map_of, terms},
+    plain::{Meta, input_only, map_of, terms},
     reply::Usage,
     service::Protocol,
 };
@@ -109,24 +109,30 @@ impl EmbedBuilder {
                 Protocol::OpenAi => {
                     let mut wire = inner.post(inner.service.compat("embeddings"), &map_of(&request));
                     wire.draw_key();
-                    inner.json::<EmbeddingResponse>("embeddings", wire, &self.model, &self.terms).await
+                    inner
+                        .counted("embeddings", wire, &self.model, &self.terms, |answer| input_only(tokens_of(answer)))
+                        .await
                 }
                 Protocol::DashScope => {
                     let body = to_map(&request).map_err(|error| Error::of(Kind::Invalid).say(error))?;
                     let path = "services/embeddings/text-embedding/text-embedding";
                     let mut wire = inner.post(inner.service.native(path)?, &body);
                     wire.draw_key();
-                    let (answer, meta) =
-                        inner.json::<NativeEmbeddings>("embeddings", wire, &self.model, &self.terms).await?;
+                    let counts = |answer: &NativeEmbeddings| input_only(answer.usage.total_tokens);
+                    let (answer, meta) = inner.counted("embeddings", wire, &self.model, &self.terms, counts).await?;
                     Ok((answer.into_compat(&self.model, EncodingFormat::Float), meta))
                 }
             }
         };
         let (answer, meta) = asked.await.inspect_err(|error| hold.fail(error))?;
-        let tokens = answer.usage.total_tokens.max(answer.usage.prompt_tokens);
+        let tokens = tokens_of(&answer);
         hold.post(inner.cost_of_input(&self.model, tokens).as_ref());
         Ok((in_order(answer, texts.len())?, tokens, meta))
     }
+}
+
+fn tokens_of(answer: &EmbeddingResponse) -> u64 {
+    answer.usage.total_tokens.max(answer.usage.prompt_tokens)
 }
 
 /// The vectors in the order of the texts, whatever order they came in.

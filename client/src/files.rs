@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Client, Error, Result, call::Terms, error::Kind, transport::Method};
+use crate::{
+    Client, Error, Result,
+    call::{Answered, Terms},
+    error::Kind,
+    transport::Method,
+};
 
 /// Files at the service. Awaitable methods; nothing is kept here.
 ///
@@ -117,7 +122,10 @@ impl Files {
         let url = inner.service.compat(&format!("files/{}/content", segment(id)?));
         let request = inner.request(Method::Get, url, Vec::new());
         let terms = Terms { reads: true, ..Terms::default() };
-        Ok(inner.call("files", request, "", &terms).whole().await?.1)
+        let mut call = inner.call("files", request, "", &terms);
+        let (_, bytes) = call.whole().await?;
+        call.succeeded(Answered::Uncounted);
+        Ok(bytes)
     }
 
     async fn ask<T: serde::de::DeserializeOwned>(&self, method: Method, path: &str) -> Result<T> {

@@ -47,12 +47,16 @@ pub enum What {
     },
     /// The answer is whole.
     Finished {
-        /// Its tokens, where it is a chat and they were counted.
+        /// Its tokens, where they were counted: of chats and completions, and the input of vectors and rankings.
         usage: Option<Box<Usage>>,
         /// What it costs, where that is known.
         cost: Option<Cost>,
     },
 }
+
+/// Calls whose answers have tokens of their own, as OpenTelemetry names them.
+pub(crate) const CHAT: &str = "chat";
+pub(crate) const COMPLETION: &str = "text_completion";
 
 /// What the spans of calls are called, among others.
 pub(crate) const SPAN: &str = "gen_ai";
@@ -88,9 +92,19 @@ pub(crate) fn record(span: &Span, reply: &Reply) {
     let reasons: Vec<String> = reply.choices.iter().map(|choice| format!("{:?}", choice.finish)).collect();
     span.record("gen_ai.response.finish_reasons", reasons.join(","));
     if let Some(usage) = reply.usage() {
-        span.record("gen_ai.usage.input_tokens", usage.input_tokens);
-        span.record("gen_ai.usage.output_tokens", usage.output_tokens);
-        span.record("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
+        record_usage(span, usage, CHAT);
+    }
+}
+
+/// Fills in how many tokens an answer took. Vectors and scores have none of their own.
+pub(crate) fn record_usage(span: &Span, usage: &Usage, operation: &str) {
+    span.record("gen_ai.usage.input_tokens", usage.input_tokens);
+    if !matches!(operation, CHAT | COMPLETION) {
+        return;
+    }
+    span.record("gen_ai.usage.output_tokens", usage.output_tokens);
+    span.record("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
+    if operation == CHAT {
         span.record("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens);
     }
 }

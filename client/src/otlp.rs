@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `gen_ai.client.operation.duration` | every call, in seconds; `error.type` tells those that failed |
 //! | `gen_ai.client.operation.time_to_first_chunk` | streams, in seconds |
-//! | `gen_ai.client.token.usage` | input and output of every answer that says it |
+//! | `gen_ai.client.token.usage` | input and output of every answer that says it; of embeddings and rankings the input |
 //!
 //! Neither has a key in it, nor, unless [`Builder::observe_content`](crate::Builder::observe_content) says so, a text.
 

@@ -8,8 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    Attempt, Client, Error, Result,
-    call::Terms,
+    Attempt, Client, Result, Usage,
+    call::{Answered, Terms},
     client::Inner,
     error::{Facts, refused_in_stream},
     stream::{is_error, unreadable},
@@ -62,26 +62,50 @@ impl Inner {
         model: &str,
         terms: &Terms,
     ) -> Result<(T, Meta)> {
-        let (response, bytes, attempts) = self.call(operation, request, model, terms).whole().await?;
-        let mut meta = Meta { request_id: response.header("x-request-id").map(str::to_owned), attempts };
-        let map: Map<String, Value> =
-            serde_json::from_slice(&bytes).map_err(|error| named(unreadable(&error), &meta))?;
-        if meta.request_id.is_none() {
-            meta.request_id = map.get("request_id").and_then(Value::as_str).map(str::to_owned);
+        self.counted(operation, request, model, terms, |_| None).await
+    }
+
+    /// As [`json`](Self::json), of an answer that says how many tokens it took.
+    pub(crate) async fn counted<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        request: Request,
+        model: &str,
+        terms: &Terms,
+        usage: impl FnOnce(&T) -> Option<Usage>,
+    ) -> Result<(T, Meta)> {
+        let mut call = self.call(operation, request, model, terms);
+        let (response, bytes) = call.whole().await?;
+        let mut request_id = response.header("x-request-id").map(str::to_owned);
+        match self.read::<T>(&bytes, &mut request_id) {
+            Ok(answer) => {
+                let usage = usage(&answer).map(Box::new);
+                call.succeeded(usage.map_or(Answered::Uncounted, Answered::Counted));
+                Ok((answer, Meta { request_id, attempts: call.attempts }))
+            }
+            Err(error) => {
+                call.refused();
+                let error = call.gave_up(error);
+                Err(error.with(|facts: &mut Facts| facts.request_id = facts.request_id.take().or(request_id)))
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, bytes: &[u8], request_id: &mut Option<String>) -> Result<T> {
+        let map: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
+        if request_id.is_none() {
+            *request_id = map.get("request_id").and_then(Value::as_str).map(str::to_owned);
         }
         if is_error(&map) {
-            return Err(named(refused_in_stream(None, &map, self.key.as_ref()), &meta));
+            return Err(refused_in_stream(None, &map, self.key.as_ref()));
         }
-        let answer = serde_json::from_value(map.into()).map_err(|error| named(unreadable(&error), &meta))?;
-        Ok((answer, meta))
+        serde_json::from_value(map.into()).map_err(|error| unreadable(&error))
     }
 }
 
-fn named(error: Error, meta: &Meta) -> Error {
-    error.with(|facts: &mut Facts| {
-        facts.request_id = facts.request_id.take().or_else(|| meta.request_id.clone());
-        facts.attempts.clone_from(&meta.attempts);
-    })
+/// The tokens of an answer that has none of its own.
+pub(crate) fn input_only(tokens: u64) -> Option<Usage> {
+    Some(Usage::from(qwenda_types::chat::Usage::new(tokens, 0, 0, 0)))
 }
 
 /// Asks which models there are. Awaiting it gives them.

@@ -13,7 +13,7 @@ use crate::{
     call::Terms,
     cost::Cost,
     error::Kind,
-    plain::{Meta, map_of, terms},
+    plain::{Meta, input_only, map_of, terms},
     service::Protocol,
 };
 
@@ -76,16 +76,16 @@ impl IntoFuture for RerankBuilder {
                     Protocol::OpenAi => {
                         let mut wire = inner.post(inner.service.rerank.clone(), &map_of(request));
                         wire.draw_key();
-                        let (answer, meta) =
-                            inner.json::<RerankResponse>("rerank", wire, &request.model, &self.terms).await?;
+                        let counts = |answer: &RerankResponse| input_only(answer.usage.total_tokens);
+                        let (answer, meta) = inner.counted("rerank", wire, &request.model, &self.terms, counts).await?;
                         Ok((answer.results, answer.usage.total_tokens, meta))
                     }
                     Protocol::DashScope => {
                         let url = inner.service.native("services/rerank/text-rerank/text-rerank")?;
                         let mut wire = inner.post(url, &to_map(request));
                         wire.draw_key();
-                        let (answer, meta) =
-                            inner.json::<NativeRanking>("rerank", wire, &request.model, &self.terms).await?;
+                        let counts = |answer: &NativeRanking| input_only(answer.usage.total_tokens);
+                        let (answer, meta) = inner.counted("rerank", wire, &request.model, &self.terms, counts).await?;
                         Ok((answer.output.results, answer.usage.total_tokens, meta))
                     }
                 }

@@ -17,7 +17,7 @@ pub(crate) use reader::{Frame, Reader, Reading, is_error, read_body, unreadable}
 use crate::{
     Client, Error, Result,
     budget::Hold,
-    call::Call,
+    call::{Answered, Call},
     cost,
     error::{Billed, Kind, Limit},
     reply::{Finish, Reply, ToolCall},
@@ -297,7 +297,7 @@ impl ChatStream {
                     Ok(true) => {
                         reader.rest();
                         let reply = self.partial();
-                        call.succeeded(Some(&reply));
+                        call.succeeded(Answered::Chat(&reply));
                         self.whole = true;
                         self.hold.post(reply.cost());
                     }

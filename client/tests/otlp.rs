@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 use qwenda::{Mock, Retry, otlp::Otlp};
+use serde_json::json;
 
 const KEY: &str = "sk-planted-key";
 const PROMPT: &str = "planted prompt";
@@ -81,11 +82,22 @@ async fn calls_are_exported_by_the_names_of_the_conventions_without_keys_and_tex
     client.chat("qwen-plus").user(PROMPT).await.unwrap_err();
     let open = mock.builder().observe_content(true).build().unwrap();
     open.chat("qwen-max").user("told on purpose").await.unwrap();
+    let counted = Mock::new()
+        .json(json!({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 7, "total_tokens": 7}}))
+        .json(json!({"results": [{"index": 0, "relevance_score": 0.5}], "usage": {"total_tokens": 9}}))
+        .json(json!({"choices": [{"text": "b", "index": 0, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}))
+        .json(json!({"data": "none"}));
+    let client = counted.client();
+    client.embed("text-embedding-v4", [PROMPT]).await.unwrap();
+    client.rerank("qwen3-rerank", PROMPT, [ANSWER]).await.unwrap();
+    client.complete("qwen-coder-turbo", PROMPT).await.unwrap();
+    client.embed("text-embedding-v4", [PROMPT]).await.unwrap_err();
     exporting.close().await;
 
     let spans = spans(&seen);
     let shown: Vec<_> = spans.iter().map(|span| (span.name.as_str(), text(&span.attributes))).collect();
-    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert_eq!(shown.len(), 7, "{shown:?}");
     let (name, good) = &shown[0];
     assert_eq!(*name, "chat qwen-plus");
     for (field, value) in [
@@ -103,7 +115,28 @@ async fn calls_are_exported_by_the_names_of_the_conventions_without_keys_and_tex
     assert_eq!(shown[1].1["error.type"], "Unauthorized");
     assert!(shown[2].1["gen_ai.input.messages"].contains("told on purpose"), "{shown:?}");
 
+    for (place, name, input, output) in [
+        (3, "embeddings text-embedding-v4", Some("7"), None),
+        (4, "rerank qwen3-rerank", Some("9"), None),
+        (5, "text_completion qwen-coder-turbo", Some("3"), Some("1")),
+        (6, "embeddings text-embedding-v4", None, None),
+    ] {
+        let (shown, fields) = &shown[place];
+        assert_eq!(*shown, name);
+        assert_eq!(fields["gen_ai.operation.name"], name.split(' ').next().unwrap());
+        assert_eq!(fields.get("gen_ai.usage.input_tokens").map(String::as_str), input, "{fields:?}");
+        assert_eq!(fields.get("gen_ai.usage.output_tokens").map(String::as_str), output, "{fields:?}");
+    }
+    assert_eq!(shown[6].1["error.type"], "Malformed");
+
     let metrics = metrics(&seen);
+    let input_of = |model: &str| {
+        let points = metrics["gen_ai.client.token.usage"].iter();
+        let points = points.filter(|(labels, ..)| labels["gen_ai.request.model"] == model);
+        points.map(|(labels, count, sum)| (labels["gen_ai.token.type"].clone(), *count, *sum)).collect::<Vec<_>>()
+    };
+    assert_eq!(input_of("text-embedding-v4"), [("input".to_owned(), 1, 7.0)]);
+    assert_eq!(input_of("qwen3-rerank"), [("input".to_owned(), 1, 9.0)]);
     let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
     let of = |name: &str| format!("gen_ai.client.{name}");
     assert_eq!(names, [of("operation.duration"), of("operation.time_to_first_chunk"), of("token.usage")]);
