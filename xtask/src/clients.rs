@@ -21,15 +21,19 @@ pub(crate) fn suite(groups: &[&str]) -> Result<(), String> {
     run::program("python3", &[&["clients/run.py"], groups].concat())
 }
 
-/// What is missing comes from apt where we may use it; otherwise it is named.
 fn programs() -> Result<(), String> {
-    let missing: Vec<_> = NEEDED.iter().filter(|(program, _)| !starts(program, &["--version"])).collect();
+    installed("the suite of real clients", NEEDED)
+}
+
+/// What is missing of these programs comes from apt where we may use it; otherwise it is named, with who needs it.
+pub(crate) fn installed(who: &str, needed: &[(&str, &[&str])]) -> Result<(), String> {
+    let missing: Vec<_> = needed.iter().filter(|(program, _)| !starts(program, &["--version"])).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().flat_map(|(_, packages)| packages.iter().copied()).collect();
     let said = format!(
-        "the suite of real clients needs {}; on Debian: apt-get install {}",
+        "{who} needs {}; on Debian: apt-get install {}",
         missing.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", "),
         packages.join(" ")
     );

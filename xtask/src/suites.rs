@@ -7,13 +7,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::run;
+use crate::{clients, run};
 
 /// The package that has the official JSON Schema test suite in its source archive.
 const JSON_SCHEMA: (&str, &str) = ("jsonschema", "4.26.0");
 
 /// The package whose wheels carry a PostgreSQL server with pgvector, and the Python that they are of.
 const POSTGRES: (&str, &str, &str) = ("pgserver", "0.1.4", "3.12");
+
+/// A browser, in which the pages of the examples are tested, with letters for what they show.
+const BROWSER: &[(&str, &[&str])] = &[("chromium", &["chromium", "fonts-noto-cjk"])];
+
+/// Sees to it that there is a browser: that of `QWENDA_TEST_BROWSER`, or Debian's.
+pub(crate) fn browser() -> Result<(), String> {
+    if env::var_os("QWENDA_TEST_BROWSER").is_some() {
+        return Ok(());
+    }
+    clients::installed("the test of the examples' pages", BROWSER)
+}
 
 /// The folder of the programs of a PostgreSQL server with pgvector, where this machine has none and there is one for
 /// it.

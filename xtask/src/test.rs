@@ -11,6 +11,7 @@ pub(crate) fn all() -> Result<(), String> {
     run::cargo(&["run", "--quiet", "--package", "qwenda-cli", "--", "pull", "qwen2.5-coder-0.5b-instruct"])?;
     let suite = suites::json_schema()?;
     let suite = suite.to_str().ok_or("the path of the JSON Schema suite is not UTF-8")?;
+    suites::browser()?;
     let mut path = env::var_os("PATH").unwrap_or_default();
     if let Some(postgres) = suites::postgres()? {
         let folders = std::iter::once(postgres).chain(env::split_paths(&path).collect::<Vec<_>>());
@@ -31,6 +32,9 @@ pub(crate) fn all() -> Result<(), String> {
 
 /// One crate, by folder: the quick loop.
 pub(crate) fn one(folder: &str) -> Result<(), String> {
+    if folder == "examples" {
+        suites::browser()?;
+    }
     // The SDK is called what its users call it.
     let package = if folder == "client" { "qwenda".to_owned() } else { format!("qwenda-{folder}") };
     run::cargo(&["test", "--package", &package])

@@ -91,7 +91,7 @@ async fn chat(State(app): State<App>, headers: HeaderMap, Json(asked): Json<Aske
     let chat = app.client.chat(app.model).system("You are a helpful assistant.").messages(messages);
     let answer = Answer::Asked(Box::new(chat.max_tokens(ANSWER_TOKENS_MAX)));
     // A browser that leaves closes its connection; axum then drops the stream, which closes ours to the service, and
-    // the service stops: at once, or after the time for which a Qwenda lets an answer be picked up again.
+    // the service stops.
     let events = stream::unfold(answer, move |answer| next(answer, lang));
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }

@@ -3,8 +3,10 @@
 
 mod automation;
 mod bot;
+mod browser;
 mod crm;
 mod desktop;
 mod kb;
 mod pages;
 mod service;
+mod shown;

@@ -34,12 +34,17 @@ pub(crate) struct Ran {
 
 impl Service {
     pub(crate) async fn start() -> Self {
+        Self::with(Cors::Any).await
+    }
+
+    /// A service that pages of these origins may call.
+    pub(crate) async fn with(cors: Cors) -> Self {
         let data = tempfile::tempdir().unwrap();
         let (key, _) = keys::create(data.path(), "examples").await.unwrap();
         let mut config = ServeConfig::new("127.0.0.1:0".parse().unwrap(), data.path());
-        config.cors = Cors::Any;
-        // Nobody picks an answer up again here.
-        config.replay.grace = Duration::ZERO;
+        config.cors = cors;
+        // An answer that is left ends because the program says so, and not by itself.
+        config.replay.grace = Duration::from_secs(3600);
         let backend = Scripted::new(&[MODEL]);
         let server = Server::bind(config, Arc::new(backend.clone())).await.unwrap();
         let addr = server.addr();
