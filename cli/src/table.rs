@@ -56,6 +56,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// The text with spaces behind it until it takes so many columns; longer ones stay as they are.
+pub fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+}
+
 /// How many columns of a terminal a text takes: those of Chinese take two.
 pub fn columns(text: &str) -> usize {
     let wide = |c: char| {

@@ -22,7 +22,14 @@ pub struct Who {
     pub client: Client,
     /// The name that requests use.
     pub model: String,
-    here: Option<Here>,
+    place: Place,
+}
+
+/// Where a question goes.
+enum Place {
+    Here(Here),
+    /// The service's host, with its port where that says more.
+    Service(String),
 }
 
 struct Here {
@@ -43,7 +50,8 @@ pub async fn find(ui: Ui, settings: &Settings, chat: &ChatSettings) -> Result<Wh
     let usage = |error: &qwenda::Error| CliError::usage(error.friendly(ui.lang.sdk()));
     if let Some(service) = &chat.service {
         let client = service.clone().build().map_err(|error| usage(&error))?;
-        return Ok(Who { client, model: chat.model.name.clone(), here: None });
+        let place = Place::Service(host(client.base_url()));
+        return Ok(Who { client, model: chat.model.name.clone(), place });
     }
     let loaded = model::load(ui, settings, &chat.model).await?;
     let seen = Arc::default();
@@ -52,32 +60,39 @@ pub async fn find(ui: Ui, settings: &Settings, chat: &ChatSettings) -> Result<Wh
     let never = Timeouts { connect: None, first_byte: None, idle: None, total: None };
     let client = Client::builder().embedded(Arc::new(backend)).timeouts(never).retry(Retry::none()).build();
     let client = client.map_err(|error| usage(&error))?;
-    Ok(Who { client, model: loaded.name.clone(), here: Some(Here { loaded, seen }) })
+    Ok(Who { client, model: loaded.name.clone(), place: Place::Here(Here { loaded, seen }) })
 }
 
 impl Who {
     pub fn is_here(&self) -> bool {
-        self.here.is_some()
+        self.here().is_some()
+    }
+
+    fn here(&self) -> Option<&Here> {
+        match &self.place {
+            Place::Here(here) => Some(here),
+            Place::Service(_) => None,
+        }
     }
 
     /// Most tokens of prompt and answer together; `None` where only the service knows.
     pub fn context_tokens_max(&self) -> Option<u32> {
-        self.here.as_ref().map(|here| here.loaded.context_tokens_max)
+        self.here().map(|here| here.loaded.context_tokens_max)
     }
 
     /// How long the model took to load.
     pub fn load_time(&self) -> std::time::Duration {
-        self.here.as_ref().map_or(std::time::Duration::ZERO, |here| here.loaded.took)
+        self.here().map_or(std::time::Duration::ZERO, |here| here.loaded.took)
     }
 
     /// What the engine did for the last answer.
     pub fn timings(&self) -> Option<Timings> {
-        self.here.as_ref().and_then(|here| look(&here.seen).timings)
+        self.here().and_then(|here| look(&here.seen).timings)
     }
 
     /// Exactly how many tokens a prompt has, where that can be known without asking.
     pub fn prompt_tokens(&self, lang: Lang, messages: &[Message]) -> Result<Option<usize>, CliError> {
-        self.here.as_ref().map(|here| here.loaded.prompt_tokens(lang, messages)).transpose()
+        self.here().map(|here| here.loaded.prompt_tokens(lang, messages)).transpose()
     }
 
     /// About how many tokens a text has.
@@ -88,7 +103,7 @@ impl Who {
     /// The words and the exit code for an answer that did not come.
     pub fn explain(&self, lang: Lang, error: &qwenda::Error) -> CliError {
         let exit = exit_of(error.kind());
-        let Some(here) = &self.here else {
+        let Some(here) = self.here() else {
             let text = harmless(&error.friendly(lang.sdk())).into_owned();
             let (first, rest) = text.split_once('\n').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
             let explained = CliError::new(exit, first);
@@ -108,11 +123,38 @@ impl Who {
 
     /// What is said of who answers, at the beginning of a conversation.
     pub fn introduce(&self, lang: Lang) -> String {
-        match &self.here {
-            Some(_) => messages::welcome(lang, &self.model),
-            None => words::welcome_service(lang, &self.model),
+        match &self.place {
+            Place::Here(_) => messages::welcome(lang, &self.model),
+            Place::Service(host) => words::welcome_service(lang, &harmless(&self.model), host),
         }
     }
+
+    /// That it is this one who answers from here on.
+    pub fn answers(&self, lang: Lang) -> String {
+        match &self.place {
+            Place::Here(_) => messages::model_is(lang, &self.model),
+            Place::Service(host) => words::model_is_at(lang, &harmless(&self.model), host),
+        }
+    }
+
+    /// Says that a question leaves this machine, to who sits in front of it.
+    pub fn say_where(&self, ui: Ui) {
+        if let Place::Service(host) = &self.place
+            && ui.stderr_terminal
+        {
+            ui.notice(words::asks_service(ui.lang, &harmless(&self.model), host));
+        }
+    }
+}
+
+/// The host of an address, with its port where it has one of its own.
+fn host(url: &str) -> String {
+    let parsed = reqwest::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(|url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    });
+    host.unwrap_or_else(|| url.to_owned())
 }
 
 /// The documented exit code of what went wrong with a call.

@@ -7,10 +7,15 @@ use super::{
 
 texts! {
     // Who answers.
-    welcome_service(model: &str) {
-        "{model} at a service · /help lists the commands, Ctrl-D leaves",
-        "{model}（远程服务）· /help 查看命令，Ctrl-D 退出"
+    welcome_service(model: &str, host: &str) {
+        "{model} at {host} · /help lists the commands, Ctrl-D leaves",
+        "{model}（远程服务 {host}）· /help 查看命令，Ctrl-D 退出"
     }
+    asks_service(model: &str, host: &str) {
+        "asking {model} at {host}; --local answers on this machine",
+        "正在询问远程服务 {host} 的 {model}；用 --local 可由本机回答"
+    }
+    model_is_at(model: &str, host: &str) { "{model} at {host} answers", "由远程服务 {host} 的 {model} 回答" }
     service_needs_name() { "name the model to go on with: /model NAME", "请指明模型：/model 名称" }
 
     // Reasoning.
@@ -67,7 +72,6 @@ texts! {
 
     // Templates.
     no_template(name: &str) { "there is no template or role `{name}`", "没有模板或角色 `{name}`" }
-    list_templates() { "`qwenda templates list` shows them", "`qwenda templates list` 可查看" }
     no_role(name: &str) { "`{name}` has no instructions: it is a template for -T, not a role", "`{name}` 没有系统提示：它是用于 -T 的模板，不是角色" }
     no_prompt_in(name: &str) { "`{name}` asks nothing: it is a role for -r, not a template", "`{name}` 没有提示词：它是用于 -r 的角色，不是模板" }
     bad_template(name: &str, what: &str) { "template `{name}`: {what}", "模板 `{name}` 有误：{what}" }

@@ -189,7 +189,7 @@ texts! {
     }
 
     // The conversation.
-    welcome(model: &str) { "{model} · /help lists the commands, Ctrl-D leaves", "{model} · /help 查看命令，Ctrl-D 退出" }
+    welcome(model: &str) { "{model} on this machine · /help lists the commands, Ctrl-D leaves", "{model}（本机）· /help 查看命令，Ctrl-D 退出" }
     how_to_leave() { "Ctrl-D or /quit leaves", "按 Ctrl-D 或输入 /quit 退出" }
     typed_not_utf8() { "that was not UTF-8 text; the line is thrown away", "输入不是 UTF-8 文本，已放弃这一行" }
     stopped() { "(stopped)", "（已停止）" }
@@ -206,32 +206,6 @@ texts! {
     save_where() { "where to? /save FILE.md or /save FILE.json", "保存到哪里？/save 文件.md 或 /save 文件.json" }
     saved(path: &str) { "saved to {path}", "已保存到 {path}" }
     unknown_slash(name: &str) { "there is no command {name} (`//` sends a text that begins with `/`)", "没有命令 {name}（要发送以 `/` 开头的文本，请以 `//` 开头）" }
-    repl_help() {
-"/help          this list
-/clear         begin a new conversation
-/model [NAME]  show the models, or go on with another one
-/file PATH     send a file, a folder or an address along with the next question; so does @PATH in it
-/reasoning     show what the model reasoned last; `on` and `off`: whether it is shown as it comes
-/system [TEXT] show or set the system prompt; `-` takes it away
-/session [NAME] show the session, go on with another, or keep this conversation as a new one
-/save FILE     keep the conversation as Markdown, or as JSON in FILE.json
-/quit          leave (also Ctrl-D)
-A line that ends in \\ goes on; so does a text between \"\"\" and \"\"\". Alt-Enter breaks a line.
-Ctrl-O opens the text in your editor, Ctrl-R searches the history, Tab completes commands, models, sessions and @files.
-Ctrl-C stops an answer. A line that begins with a space is not kept in the history.",
-"/help          显示本列表
-/clear         开始新的对话
-/model [名称]  列出模型，或换一个模型继续
-/file 路径     随下一个问题附上文件、文件夹或网址；问题中的 @路径 作用相同
-/reasoning     查看上一次的思考过程；`on`、`off` 切换是否实时显示
-/system [文本] 查看或设置系统提示；`-` 取消
-/session [名称] 查看会话、切换会话，或将此对话保存为新会话
-/save 文件     保存对话：默认 Markdown，文件名以 .json 结尾则为 JSON
-/quit          退出（也可按 Ctrl-D）
-行尾的 \\ 表示续行；\"\"\" 与 \"\"\" 之间可以有多行；Alt-Enter 换行。
-Ctrl-O 在编辑器中打开文本，Ctrl-R 搜索历史，Tab 补全命令、模型、会话和 @文件。
-Ctrl-C 停止回答。以空格开头的一行不会记入历史。"
-    }
 
     // The service.
     no_key_yet(command: &str) {

@@ -2,7 +2,7 @@
 //!
 //! The texts themselves are in `messages.rs` (what happens at run time) and `help.rs` (what `--help`
 //! prints); those of accounts and of administrators, of both kinds, in `money.rs` and `admin.rs`, those of chats in
-//! `chat.rs`. Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of the terminal
+//! `chat.rs` and `repl.rs`. Order of preference: `--lang`, `QWENDA_LANG`, the configuration file, then the locale of the terminal
 //! (`LC_ALL`, `LC_MESSAGES`, `LANG`), then English.
 
 use std::ffi::OsString;
@@ -25,6 +25,7 @@ pub mod help;
 pub mod messages;
 pub mod money;
 pub mod projects;
+pub mod repl;
 
 /// A language that every text exists in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]

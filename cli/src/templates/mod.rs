@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     exit::CliError,
-    lang::{Lang, chat as words, messages},
+    lang::{Lang, chat as words, messages, repl},
     settings::Settings,
 };
 
@@ -80,9 +80,60 @@ impl Templates {
     }
 
     pub fn get(&self, lang: Lang, name: &str) -> Result<&Template, CliError> {
-        let found = self.found.get(name).map(|(template, _)| template);
-        found.ok_or_else(|| CliError::usage(words::no_template(lang, name)).hint(words::list_templates(lang)))
+        self.one_of(lang, name, |_| true)
     }
+
+    /// What can be a role, with its description.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.such(|template| template.system.is_some())
+    }
+
+    /// What has a prompt, with its description.
+    pub fn prompts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.such(|template| template.prompt.is_some())
+    }
+
+    fn such(&self, wanted: impl Fn(&Template) -> bool) -> impl Iterator<Item = (&str, &str)> {
+        let found = self.found.iter().filter(move |(_, (template, _))| wanted(template));
+        found.map(|(name, (template, _))| (name.as_str(), template.description.as_str()))
+    }
+
+    /// The instructions of a role.
+    pub fn role(&self, lang: Lang, name: &str) -> Result<(&Template, &str), CliError> {
+        let wanted = |template: &Template| template.system.is_some();
+        let template = self.one_of(lang, name, wanted)?;
+        let text = template.system.as_deref();
+        let text = text.ok_or_else(|| self.hinted(lang, words::no_role(lang, name), wanted))?;
+        Ok((template, text))
+    }
+
+    /// The prompt of a template.
+    pub fn prompt(&self, lang: Lang, name: &str) -> Result<(&Template, &str), CliError> {
+        let wanted = |template: &Template| template.prompt.is_some();
+        let template = self.one_of(lang, name, wanted)?;
+        let text = template.prompt.as_deref();
+        let text = text.ok_or_else(|| self.hinted(lang, words::no_prompt_in(lang, name), wanted))?;
+        Ok((template, text))
+    }
+
+    /// The template of this name; where there is none, an error with the names of all that would do.
+    fn one_of(&self, lang: Lang, name: &str, wanted: impl Fn(&Template) -> bool) -> Result<&Template, CliError> {
+        let found = self.found.get(name).map(|(template, _)| template);
+        found.ok_or_else(|| self.hinted(lang, words::no_template(lang, name), wanted))
+    }
+
+    fn hinted(&self, lang: Lang, what: String, wanted: impl Fn(&Template) -> bool) -> CliError {
+        let names: Vec<&str> = self.such(wanted).map(|(name, _)| name).collect();
+        CliError::usage(what).hint(repl::there_are(lang, &names.join(", ")))
+    }
+}
+
+/// Why a text of a template cannot be filled in.
+#[derive(Debug)]
+pub enum Unfilled {
+    /// Nobody gives this variable.
+    Missing(String),
+    Wrong(CliError),
 }
 
 /// Fills a text of a template in. A variable that nobody gives is an error that names it.
@@ -93,10 +144,27 @@ pub fn fill(
     template: &Template,
     given: &BTreeMap<String, String>,
 ) -> Result<String, CliError> {
+    try_fill(lang, name, text, template, given).map_err(|error| match error {
+        Unfilled::Missing(variable) if variable == INPUT => CliError::usage(words::template_wants_input(lang, name)),
+        Unfilled::Missing(variable) => CliError::usage(words::template_wants(lang, name, &variable)),
+        Unfilled::Wrong(error) => error,
+    })
+}
+
+/// As [`fill`], where whoever asks can still be given what is missing.
+pub fn try_fill(
+    lang: Lang,
+    name: &str,
+    text: &str,
+    template: &Template,
+    given: &BTreeMap<String, String>,
+) -> Result<String, Unfilled> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
-    let wrong = |error: &minijinja::Error| CliError::usage(words::bad_template(lang, name, &error.to_string()));
+    let wrong = |error: &minijinja::Error| {
+        Unfilled::Wrong(CliError::usage(words::bad_template(lang, name, &error.to_string())))
+    };
     let parsed = environment.template_from_str(text).map_err(|error| wrong(&error))?;
     let mut values = template.defaults.clone();
     values.extend(given.clone());
@@ -105,12 +173,12 @@ pub fn fill(
         Err(error) if error.kind() == ErrorKind::UndefinedError => error,
         Err(error) => return Err(wrong(&error)),
     };
-    let missing = names(&environment, text).into_iter().find(|variable| !values.contains_key(variable));
-    Err(match missing {
-        Some(variable) if variable == INPUT => CliError::usage(words::template_wants_input(lang, name)),
-        Some(variable) => CliError::usage(words::template_wants(lang, name, &variable)),
-        None => wrong(&error),
-    })
+    let mut missing: Vec<String> = names(&environment, text);
+    missing.retain(|variable| !values.contains_key(variable));
+    missing.sort_by_key(|variable| variable == INPUT);
+    let missing = missing.into_iter().next();
+    // What is asked for at a prompt comes last: with it alone missing, the next prompt can be it.
+    Err(missing.map_or_else(|| wrong(&error), Unfilled::Missing))
 }
 
 /// The variables of a text, without those that every template has.

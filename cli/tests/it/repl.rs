@@ -13,7 +13,7 @@ const TINY: [&str; 5] = ["chat", "--model", "tiny.gguf", "--max-tokens", "5"];
 
 fn start(home: &Home) -> Terminal {
     let mut terminal = Terminal::start(home, &TINY);
-    terminal.sees("/help lists the commands");
+    terminal.sees("tiny on this machine · /help lists the commands");
     terminal.sees("> ");
     terminal
 }
@@ -296,6 +296,92 @@ fn a_conversation_speaks_chinese_to_who_reads_it() {
     terminal.sees("> ");
     terminal.types(CTRL_D);
     assert_eq!(terminal.ends().0, 0);
+}
+
+#[test]
+fn who_answers_is_named_before_anything_leaves_the_machine() {
+    let asks = Asks::new();
+    let host = asks.url().split('/').nth(2).unwrap().to_owned();
+    let mut terminal = Terminal::start_with(&asks.home, &["chat"], &asks.env());
+    terminal.sees(&format!("qwen-plus at {host} · /help"));
+    terminal.enters("/model tiny.gguf");
+    terminal.sees("tiny answers");
+    terminal.enters("/model qwen-max");
+    terminal.sees(&format!("qwen-max at {host} answers"));
+    drop(terminal);
+    start(&asks.home).types(CTRL_D);
+    let said = |args: &[&str]| {
+        asks.reply(answer("", &["Yes."]));
+        Terminal::start_with(&asks.home, &[&["chat", "why?"], args].concat(), &asks.env()).ends().1
+    };
+    let asking = format!("asking qwen-plus at {host}");
+    assert!(said(&[]).contains(&asking));
+    assert!(said(&["--lang", "zh"]).contains(&host));
+    assert!(!said(&["--quiet"]).contains(&asking));
+    // Who reads a pipe has said what is to be asked.
+    asks.reply(answer("", &["Yes."]));
+    assert!(!asks.run(&["why?"]).stderr.contains("asking"));
+}
+
+#[test]
+fn a_role_is_taken_and_left_in_mid_conversation() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.enters("/role");
+    terminal.sees("teacher");
+    terminal.enters("/role nobody");
+    terminal.sees("there is no template or role `nobody`");
+    terminal.sees("there are editor, programmer, teacher");
+    terminal.enters("/role translate");
+    terminal.sees("`translate` has no instructions");
+    terminal.enters("/role editor");
+    terminal.sees("the role is `editor`");
+    let messages = saved(&mut terminal, &home, "a.json");
+    assert!(messages[0]["content"].as_str().unwrap().starts_with("You are a careful editor."), "{messages:?}");
+    terminal.enters("/role -");
+    terminal.sees("the role is gone");
+    assert!(saved(&mut terminal, &home, "a.json").is_empty());
+}
+
+#[test]
+fn a_template_takes_the_next_prompt_or_the_text_behind_it() {
+    let asks = Asks::new();
+    std::fs::create_dir(asks.home.path().join("templates")).unwrap();
+    let template = "system = 'rhyme'\nprompt = '{{ how }}: {{ input }}'\ndescription = 'mine'\n";
+    std::fs::write(asks.home.path().join("templates/verse.toml"), template).unwrap();
+    std::fs::write(asks.home.path().join("templates/joke.toml"), "prompt = 'Tell a joke.'").unwrap();
+    std::fs::write(asks.home.path().join("a.txt"), "A").unwrap();
+    let mut terminal = Terminal::start_with(&asks.home, &["chat"], &asks.env());
+    terminal.sees("> ");
+    let said = |n: usize| {
+        let messages = asks.asked()[n].body["messages"].as_array().unwrap().clone();
+        (messages[0]["content"].clone(), messages.last().unwrap()["content"].clone())
+    };
+    let mut asked = |terminal: &mut Terminal, line: &str| {
+        asks.reply(answer("", &["Yes."]));
+        ask(terminal, line);
+    };
+    terminal.enters("/template nothing");
+    terminal.sees("there is no template or role `nothing`");
+    terminal.sees("explain, extract, joke, polish");
+    terminal.enters("/template verse hello");
+    terminal.sees("wants a value for `how`: /template verse how=…");
+    asked(&mut terminal, "/template verse how=\"in short\" x=1 @a.txt");
+    assert_eq!(said(0), ("rhyme".into(), "in short: <file name=\"a.txt\">\nA\n</file>\n\nx=1 @a.txt".into()));
+    terminal.enters("/template verse how=long");
+    terminal.sees("the next prompt goes into `verse`");
+    asked(&mut terminal, "the sea");
+    assert_eq!(said(1).1, "long: the sea");
+    asked(&mut terminal, "the sky");
+    assert_eq!(said(2).1, "the sky");
+    asked(&mut terminal, "/template joke");
+    assert_eq!(said(3).1, "Tell a joke.");
+    terminal.enters("/template verse how=long");
+    terminal.sees("the next prompt goes into");
+    terminal.enters("/template -");
+    terminal.sees("no template is used");
+    asked(&mut terminal, "plain");
+    assert_eq!(said(4).1, "plain");
 }
 
 #[test]

@@ -30,7 +30,7 @@ use crate::{
     screen::{Screen, Show},
     sessions::Sessions,
     settings::{ChatSettings, Settings},
-    templates::{self, Template, Templates},
+    templates::{self, Templates},
     tools::Tools,
     who::{self, Who},
 };
@@ -64,6 +64,7 @@ pub async fn run(ui: Ui, settings: &Settings, args: args::Chat) -> Result<(), Cl
     if args.exec {
         request(ui.lang, &chat, vec![question.clone()])?;
         let who = who::find(ui, settings, &chat).await?;
+        who.say_where(ui);
         return exec::run(ui, &chat, &who, question).await;
     }
     once(ui, settings, &chat, &args, conversation, question).await
@@ -90,26 +91,23 @@ impl<'a> Form<'a> {
         Ok(Self { templates, role, template, variables })
     }
 
-    fn get(&self, lang: Lang, name: Option<&'a str>) -> Result<Option<(&'a str, &Template)>, CliError> {
-        let (Some(name), Some(templates)) = (name, &self.templates) else { return Ok(None) };
-        Ok(Some((name, templates.get(lang, name)?)))
-    }
-
     /// The instructions: the role's, else the template's.
     fn system(&self, lang: Lang) -> Result<Option<String>, CliError> {
-        if let Some((name, role)) = self.get(lang, self.role)? {
-            let text = role.system.as_ref().ok_or_else(|| CliError::usage(words::no_role(lang, name)))?;
+        let Some(templates) = &self.templates else { return Ok(None) };
+        if let Some(name) = self.role {
+            let (role, text) = templates.role(lang, name)?;
             return templates::fill(lang, name, text, role, &self.variables).map(Some);
         }
-        let Some((name, template)) = self.get(lang, self.template)? else { return Ok(None) };
+        let Some(name) = self.template else { return Ok(None) };
+        let (template, _) = templates.prompt(lang, name)?;
         let fill = |text| templates::fill(lang, name, text, template, &self.variables);
         template.system.as_deref().map(fill).transpose()
     }
 
     /// The template's prompt, with what the person gives in it.
     fn prompt(&self, lang: Lang, attached: &Attached, given: Option<&str>) -> Result<String, CliError> {
-        let Some((name, template)) = self.get(lang, self.template)? else { return Ok(String::new()) };
-        let text = template.prompt.as_ref().ok_or_else(|| CliError::usage(words::no_prompt_in(lang, name)))?;
+        let (Some(name), Some(templates)) = (self.template, &self.templates) else { return Ok(String::new()) };
+        let (template, text) = templates.prompt(lang, name)?;
         let mut variables = self.variables.clone();
         if given.is_some() || !attached.is_empty() {
             variables.insert(templates::INPUT.to_owned(), attached.before(given.unwrap_or_default()));
@@ -165,6 +163,7 @@ async fn once(
     let schema = args.schema.as_deref().map(|text| Schema::read(ui.lang, text)).transpose()?;
     let tools = Tools::open(ui, settings, &args.tools, args.yes).await?;
     let who = who::find(ui, settings, chat).await?;
+    who.say_where(ui);
     let request = conversation.request(ui, chat, &who, &question)?;
 
     let events = args.json && !args.no_stream;

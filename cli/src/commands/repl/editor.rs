@@ -22,8 +22,7 @@ use rustyline::{
     validate::{ValidationContext, ValidationResult, Validator},
 };
 
-use super::slash;
-use crate::{exit::CliError, lang::chat as words, output::Ui, sessions::Sessions, settings::Settings};
+use crate::{exit::CliError, lang::{chat as words, repl::COMMANDS}, output::Ui, sessions::Sessions, settings::Settings};
 
 const PROMPT: &str = "> ";
 const QUOTES: &str = "\"\"\"";
@@ -224,7 +223,7 @@ impl Completer for Help {
             return Ok((place, found.into_iter().map(|pair| pair.replacement).collect()));
         }
         Ok(match typed.starts_with('/') {
-            true => (0, starting_with(&mut slash::NAMES.into_iter(), typed)),
+            true => (0, starting_with(&mut COMMANDS.iter().map(|command| command.name), typed)),
             false => (pos, Vec::new()),
         })
     }

@@ -1,13 +1,17 @@
 //! The conversation on a terminal: read a line, act or answer, again. `editor.rs` reads, `slash.rs`
-//! knows the commands.
+//! knows the commands, `forms.rs` what stands behind those of roles and templates.
 
 mod editor;
+mod forms;
 mod slash;
 
 use std::path::PathBuf;
 
+use qwenda::Message;
+
 use self::{
     editor::{Editor, Typed},
+    forms::{Filled, Waiting},
     slash::Slash,
 };
 use super::{chat, sessions};
@@ -16,11 +20,13 @@ use crate::{
     context::Attached,
     conversation::Conversation,
     exit::CliError,
-    lang::{chat as words, messages},
+    lang::{chat as words, messages, repl as commands},
     output::{Ui, harmless},
     screen::Show,
     sessions::Sessions,
     settings::{ChatSettings, Settings},
+    table,
+    templates::Templates,
     tools::Tools,
     who::{self, Who},
 };
@@ -38,6 +44,8 @@ struct Repl<'a> {
     saved: Option<PathBuf>,
     /// What goes along with the next question.
     attached: Attached,
+    /// What the next prompt is put into.
+    waiting: Option<Waiting>,
     tools: Tools,
 }
 
@@ -61,8 +69,18 @@ pub async fn run(
 ) -> Result<(), CliError> {
     let With { attached, tools } = with;
     let who = who::find(ui, settings, &chat).await?;
-    let mut repl =
-        Repl { ui, settings, chat, who, conversation, reasoned: String::new(), saved: None, attached, tools };
+    let mut repl = Repl {
+        ui,
+        settings,
+        chat,
+        who,
+        conversation,
+        reasoned: String::new(),
+        saved: None,
+        attached,
+        waiting: None,
+        tools,
+    };
     let mut editor = Editor::new(ui, settings)?;
     ui.notice(repl.who.introduce(ui.lang));
     if repl.conversation.session().is_some() {
@@ -94,8 +112,7 @@ pub async fn run(
 }
 
 impl Repl<'_> {
-    /// Puts the question, prints the answer, keeps both. A question that could not be answered is not
-    /// kept; an answer that was stopped is, as far as it went.
+    /// Answers a text that was typed, with the files it names and in the template that waits for it.
     async fn answer(&mut self, text: String) -> Result<Next, CliError> {
         let mut attached = std::mem::take(&mut self.attached);
         for name in chat::mentioned(self.ui, &text) {
@@ -104,8 +121,19 @@ impl Repl<'_> {
                 return Ok(Next::Prompt);
             }
         }
-        let prompt = attached.before(&text);
-        let question = attached.message(prompt);
+        let prompt = match self.put_in(attached.before(&text)) {
+            Ok(prompt) => prompt,
+            Err(error) => {
+                self.ui.error(&error);
+                return Ok(Next::Prompt);
+            }
+        };
+        self.ask(attached.message(prompt)).await
+    }
+
+    /// Puts the question, prints the answer, keeps both. A question that could not be answered is not
+    /// kept; an answer that was stopped is, as far as it went.
+    async fn ask(&mut self, question: Message) -> Result<Next, CliError> {
         let caught_up = self.conversation.catch_up(self.ui);
         let request = caught_up.and_then(|()| self.conversation.request(self.ui, &self.chat, &self.who, &question));
         let request = match request {
@@ -133,6 +161,84 @@ impl Repl<'_> {
         Ok(Next::Prompt)
     }
 
+    /// The text, in the template that waits for it.
+    fn put_in(&mut self, text: String) -> Result<String, CliError> {
+        let Some(waiting) = self.waiting.clone() else { return Ok(text) };
+        let templates = Templates::read(self.ui.lang, self.settings)?;
+        match waiting.fill(&templates, self.ui.lang, Some(text))? {
+            Filled::Prompt(prompt) => {
+                self.waiting = None;
+                Ok(prompt)
+            }
+            Filled::Waits(_) => unreachable!("it has what it waited for"),
+        }
+    }
+
+    /// Gives the model a role.
+    fn play(&mut self, typed: &str) -> Result<(), CliError> {
+        let lang = self.ui.lang;
+        let templates = Templates::read(lang, self.settings)?;
+        let typed = forms::Typed::read(&templates, lang, typed)?;
+        let system = typed.role(&templates, lang)?;
+        self.conversation.set_system(Some(system));
+        self.ui.notice(commands::role_is(lang, &typed.name));
+        Ok(())
+    }
+
+    /// Asks with a template, or has it wait for the next prompt.
+    async fn form(&mut self, typed: &str) -> Result<Next, CliError> {
+        let lang = self.ui.lang;
+        match self.filled(typed) {
+            Ok((Filled::Prompt(prompt), _)) => {
+                let attached = std::mem::take(&mut self.attached);
+                let prompt = attached.before(&prompt);
+                return self.ask(attached.message(prompt)).await;
+            }
+            Ok((Filled::Waits(waiting), text)) if text.is_empty() => {
+                self.ui.notice(commands::template_waits(lang, &waiting.name));
+                self.waiting = Some(waiting);
+            }
+            Ok((Filled::Waits(waiting), text)) => {
+                self.waiting = Some(waiting);
+                return self.answer(text).await;
+            }
+            Err(error) => self.ui.error(&error),
+        }
+        Ok(Next::Prompt)
+    }
+
+    /// The template with its variables, and the text that is left.
+    fn filled(&mut self, typed: &str) -> Result<(Filled, String), CliError> {
+        let lang = self.ui.lang;
+        let templates = Templates::read(lang, self.settings)?;
+        let typed = forms::Typed::read(&templates, lang, typed)?;
+        let system = typed.system(&templates, lang)?;
+        let text = typed.text.clone();
+        let filled = typed.prompt(&templates, lang)?;
+        if let Some(system) = system {
+            self.conversation.set_system(Some(system));
+            self.ui.notice(messages::system_set(lang));
+        }
+        Ok((filled, text))
+    }
+
+    /// Names with what they are, a line each.
+    fn list<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)>) {
+        let names: Vec<_> = names.collect();
+        let width = names.iter().map(|(name, _)| table::columns(name)).max().unwrap_or(0);
+        for (name, what) in names {
+            self.ui.say(format!("  {}  {}", table::pad(name, width), table::plain(what)).trim_end());
+        }
+    }
+
+    fn list_forms(&self, roles: bool) {
+        match Templates::read(self.ui.lang, self.settings) {
+            Ok(templates) if roles => self.list(templates.roles()),
+            Ok(templates) => self.list(templates.prompts()),
+            Err(error) => self.ui.error(&error),
+        }
+    }
+
     fn show_session(&self) {
         let lang = self.ui.lang;
         self.ui.notice(match self.conversation.session() {
@@ -155,7 +261,7 @@ impl Repl<'_> {
     async fn act(&mut self, command: Slash) -> Result<Next, CliError> {
         let Self { ui, .. } = *self;
         match command {
-            Slash::Help => ui.say(&messages::repl_help(ui.lang)),
+            Slash::Help => ui.say(&commands::help(ui.lang)),
             Slash::Leave => return Ok(Next::Leave),
             Slash::Clear => match self.conversation.clear(ui) {
                 Ok(()) => ui.notice(messages::cleared(ui.lang)),
@@ -183,6 +289,22 @@ impl Repl<'_> {
                 });
                 self.conversation.set_system(text);
             }
+            Slash::Role(None) => self.list_forms(true),
+            Slash::Role(Some(name)) if name == "-" => {
+                self.conversation.set_system(None);
+                ui.notice(commands::role_gone(ui.lang));
+            }
+            Slash::Role(Some(typed)) => {
+                if let Err(error) = self.play(&typed) {
+                    ui.error(&error);
+                }
+            }
+            Slash::Template(None) => self.list_forms(false),
+            Slash::Template(Some(name)) if name == "-" => {
+                self.waiting = None;
+                ui.notice(commands::template_gone(ui.lang));
+            }
+            Slash::Template(Some(typed)) => return self.form(&typed).await,
             Slash::Reasoning(None) if self.reasoned.is_empty() => ui.say(&words::no_reasoning(ui.lang)),
             Slash::Reasoning(None) => ui.say(&ui.dim(&harmless(&self.reasoned))),
             Slash::Reasoning(Some(shown)) => {
@@ -195,14 +317,14 @@ impl Repl<'_> {
             Slash::Save(Some(file)) => self.save(&PathBuf::from(file)),
             Slash::Unknown(name) => {
                 ui.say(&messages::unknown_slash(ui.lang, &name));
-                ui.say(&messages::repl_help(ui.lang));
+                ui.say(&commands::help(ui.lang));
             }
         }
         Ok(Next::Prompt)
     }
 
     fn list_models(&self) {
-        self.ui.say(&messages::model_is(self.ui.lang, &self.who.model));
+        self.ui.say(&self.who.answers(self.ui.lang));
         if self.who.is_here() {
             for name in self.settings.model_names() {
                 self.ui.say(&format!("  {name}"));
@@ -226,7 +348,7 @@ impl Repl<'_> {
         match found {
             Ok(who) => {
                 (self.who, self.chat) = (who, chat);
-                self.ui.notice(messages::model_is(self.ui.lang, &self.who.model));
+                self.ui.notice(self.who.answers(self.ui.lang));
             }
             Err(error) if error.message.is_empty() => self.ui.notice(messages::stopped(self.ui.lang)),
             Err(error) => self.ui.error(&error),

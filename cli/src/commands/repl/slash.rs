@@ -1,15 +1,13 @@
 //! The commands of a conversation: `/help` and its like.
 
-/// Every command a line can begin with, for completion; `/exit` is another word for `/quit`.
-pub const NAMES: [&str; 10] =
-    ["/help", "/clear", "/model", "/system", "/session", "/file", "/reasoning", "/save", "/quit", "/exit"];
-
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slash {
     Help,
     Clear,
     Model(Option<String>),
     System(Option<String>),
+    Role(Option<String>),
+    Template(Option<String>),
     File(Option<String>),
     Session(Option<String>),
     /// Show the last, or say whether it is shown as it comes.
@@ -32,6 +30,8 @@ pub fn read(text: &str) -> Option<Slash> {
         "clear" => Slash::Clear,
         "model" => Slash::Model(rest),
         "system" => Slash::System(rest),
+        "role" => Slash::Role(rest),
+        "template" => Slash::Template(rest),
         "reasoning" => match rest.as_deref() {
             None => Slash::Reasoning(None),
             Some("on") => Slash::Reasoning(Some(true)),
@@ -61,6 +61,8 @@ mod tests {
             ("/model", Some(Slash::Model(None))),
             ("/model  qwen3 ", Some(Slash::Model(some("qwen3")))),
             ("/system be brief\nand kind", Some(Slash::System(some("be brief\nand kind")))),
+            ("/role - ", Some(Slash::Role(some("-")))),
+            ("/template translate to=French\nhi", Some(Slash::Template(some("translate to=French\nhi")))),
             ("/save a b.json", Some(Slash::Save(some("a b.json")))),
             ("/reasoning", Some(Slash::Reasoning(None))),
             ("/reasoning off", Some(Slash::Reasoning(Some(false)))),
