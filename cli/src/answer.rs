@@ -53,6 +53,8 @@ pub struct Answer {
     pub end: End,
     /// `None` where nobody counted.
     pub tokens: Option<Tokens>,
+    /// Tokens of the last prompt and its answer.
+    pub context: u64,
     pub cost: Option<(Nanos, Currency)>,
     /// From the question to the first piece of text.
     pub first_text: Option<Duration>,
@@ -134,6 +136,7 @@ impl Answer {
             value: None,
             end: End::Stopped,
             tokens: None,
+            context: 0,
             cost: None,
             first_text: None,
             decode: Duration::ZERO,
@@ -181,6 +184,7 @@ impl Answer {
             tokens.completion += usage.output_tokens;
             tokens.cached += usage.cached_tokens;
             tokens.reasoning += usage.reasoning_tokens;
+            self.context = usage.input_tokens + usage.output_tokens;
         }
         self.cost = run.currency.map(|currency| (run.cost, currency));
     }

@@ -1,18 +1,22 @@
 //! What was said, what of it is sent, and how it is kept: in a session, or in a file.
 
 mod room;
+mod totals;
 
 use std::{fs, io, io::Write, path::Path};
 
 use qwenda::Message;
 use serde_json::json;
 
+use self::totals::Totals;
 use crate::{
     answer::{Answer, End},
     exit::CliError,
     lang::{Lang, chat as words, messages},
     output::Ui,
     sessions::{Entry, Session, Turn},
+    settings::ChatSettings,
+    who::Who,
 };
 
 /// A system prompt and the turns after it.
@@ -21,13 +25,14 @@ pub struct Conversation {
     system: Option<String>,
     said: Vec<Turn>,
     session: Option<Session>,
+    totals: Totals,
     /// The session does not have the system prompt yet.
     new_system: bool,
 }
 
 impl Conversation {
     pub fn new(system: Option<String>) -> Self {
-        Self { new_system: system.is_some(), system, said: Vec::new(), session: None }
+        Self { new_system: system.is_some(), system, said: Vec::new(), session: None, totals: Totals::default() }
     }
 
     pub fn system(&self) -> Option<&str> {
@@ -52,6 +57,7 @@ impl Conversation {
         }
         if !entries.is_empty() {
             (self.system, self.new_system, self.said) = (None, false, Vec::new());
+            self.totals = Totals::default();
             entries.into_iter().for_each(|entry| self.take(entry));
             if let Some(system) = system {
                 self.set_system(Some(system.to_owned()));
@@ -80,16 +86,31 @@ impl Conversation {
 
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Turn(turn) => self.said.push(turn),
+            Entry::Turn(turn) => self.push(turn),
             Entry::System { text } => self.system = text,
-            Entry::Cleared => self.said.clear(),
+            Entry::Cleared => self.begin_again(),
         }
     }
 
     pub fn clear(&mut self, ui: Ui) -> Result<(), CliError> {
         self.write(ui, Entry::Cleared)?;
-        self.said.clear();
+        self.begin_again();
         Ok(())
+    }
+
+    fn begin_again(&mut self) {
+        self.said.clear();
+        self.totals = Totals::default();
+    }
+
+    fn push(&mut self, turn: Turn) {
+        self.totals.add(&turn);
+        self.said.push(turn);
+    }
+
+    /// What all of it took, on one line; `None` where nobody counted.
+    pub fn totals(&self, lang: Lang, chat: &ChatSettings, who: &Who) -> Option<String> {
+        self.totals.line(lang, room::most(chat, who).into())
     }
 
     /// Keeps a question with all that came of it; on the disk, where it is a session. A question that got no answer
@@ -105,12 +126,18 @@ impl Conversation {
             messages.push(Message::assistant(""));
         }
         let cut = !matches!(answer.end, End::Whole(..));
-        let turn = Turn { at: qwenda_server::keys::now(), model: model.to_owned(), messages, cut };
+        let turn = Turn {
+            at: qwenda_server::keys::now(),
+            model: model.to_owned(),
+            messages,
+            cut,
+            usage: totals::used(answer),
+        };
         if std::mem::take(&mut self.new_system) {
             self.write(ui, Entry::System { text: self.system.clone() })?;
         }
         self.write(ui, Entry::Turn(turn.clone()))?;
-        self.said.push(turn);
+        self.push(turn);
         Ok(())
     }
 
@@ -180,7 +207,7 @@ mod tests {
 
     fn turn(question: &str, answer: &str) -> Turn {
         let messages = vec![Message::user(question), Message::assistant(answer)];
-        Turn { at: 1, model: "m".to_owned(), messages, cut: false }
+        Turn { at: 1, model: "m".to_owned(), messages, cut: false, usage: None }
     }
 
     fn sample() -> Conversation {

@@ -27,7 +27,7 @@ pub struct Who {
 
 /// Where a question goes.
 enum Place {
-    Here(Here),
+    Here(Box<Here>),
     /// The service's host, with its port where that says more.
     Service(String),
 }
@@ -60,7 +60,7 @@ pub async fn find(ui: Ui, settings: &Settings, chat: &ChatSettings) -> Result<Wh
     let never = Timeouts { connect: None, first_byte: None, idle: None, total: None };
     let client = Client::builder().embedded(Arc::new(backend)).timeouts(never).retry(Retry::none()).build();
     let client = client.map_err(|error| usage(&error))?;
-    Ok(Who { client, model: loaded.name.clone(), place: Place::Here(Here { loaded, seen }) })
+    Ok(Who { client, model: loaded.name.clone(), place: Place::Here(Box::new(Here { loaded, seen })) })
 }
 
 impl Who {

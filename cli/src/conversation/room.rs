@@ -33,10 +33,7 @@ impl Conversation {
         let turns = self.turns() + 1;
         let plan = match who.context_tokens_max() {
             None => self.by_estimate(ui, chat, who, question, turns)?,
-            Some(most) => {
-                let most = chat.context_tokens_max.map_or(most, |wanted| wanted.min(most));
-                self.by_count(ui, chat, who, question, turns, most)?
-            }
+            Some(_) => self.by_count(ui, chat, who, question, turns, most(chat, who))?,
         };
         let mut messages = plan.messages;
         // The plan is of its text; it may have images besides.
@@ -60,7 +57,7 @@ impl Conversation {
         question: &Message,
         turns: usize,
     ) -> Result<Plan, CliError> {
-        let most = chat.context_tokens_max.unwrap_or(SERVICE_CONTEXT_TOKENS);
+        let most = most(chat, who);
         let policy = Policy::tokens((most - room(chat, most)).into()).keep_tool_results(TOOL_RESULTS_KEPT);
         let plan = self.plan(chat, who, question, policy);
         let left_out = plan.turns_left_out.min(turns - 1);
@@ -101,6 +98,15 @@ impl Conversation {
             }
         }
         Ok(whole)
+    }
+}
+
+/// Most tokens of a conversation.
+pub fn most(chat: &ChatSettings, who: &Who) -> u32 {
+    let wanted = chat.context_tokens_max;
+    match who.context_tokens_max() {
+        Some(most) => wanted.map_or(most, |wanted| wanted.min(most)),
+        None => wanted.unwrap_or(SERVICE_CONTEXT_TOKENS),
     }
 }
 

@@ -30,6 +30,12 @@ texts! {
 
     // The line under an answer.
     usage_cost(cost: &str) { ", {cost} at list price", "，目录价 {cost}" }
+    totals(least: &str, prompt: u64, completion: u64, cost: &str, percent: &str, most: u64) {
+        "so far {least}{prompt} in, {completion} out{cost}; context {percent} of {most}",
+        "累计{least}输入 {prompt}，输出 {completion}{cost}；上下文已用 {percent}（共 {most}）"
+    }
+    at_least() { "at least ", "至少" }
+    total_cost(cost: &str) { ", {cost}", "，{cost}" }
     trying_again(attempt: u32, seconds: f64) {
         "attempt {attempt} failed; trying again in {seconds:.1} s",
         "第 {attempt} 次尝试失败，{seconds:.1} 秒后重试"

@@ -21,10 +21,7 @@ pub const COMMANDS: &[Command] = &[
     c(
         "/role",
         [" [NAME]", " [名称]"],
-        [
-            "show the roles, or give the model one; `-` takes it away",
-            "列出角色，或让模型担任一个角色；`-` 取消",
-        ],
+        ["show the roles, or give the model one; `-` takes it away", "列出角色，或让模型担任一个角色；`-` 取消"],
     ),
     c(
         "/template",
@@ -45,9 +42,16 @@ pub const COMMANDS: &[Command] = &[
     c(
         "/reasoning",
         [" [on|off]", " [on|off]"],
-        ["show what the model reasoned last; or whether it is shown as it comes", "查看上一次的思考过程，或切换是否实时显示"],
+        [
+            "show what the model reasoned last; or whether it is shown as it comes",
+            "查看上一次的思考过程，或切换是否实时显示",
+        ],
     ),
-    c("/system", [" [TEXT]", " [文本]"], ["show or set the system prompt; `-` takes it away", "查看或设置系统提示；`-` 取消"]),
+    c(
+        "/system",
+        [" [TEXT]", " [文本]"],
+        ["show or set the system prompt; `-` takes it away", "查看或设置系统提示；`-` 取消"],
+    ),
     c(
         "/session",
         [" [NAME]", " [名称]"],

@@ -1,6 +1,8 @@
 //! A line of a session.
 
-use qwenda::Message;
+use std::fmt;
+
+use qwenda::{Currency, Message, Nanos};
 use serde::{Deserialize, Serialize};
 
 /// What a line says.
@@ -27,6 +29,35 @@ pub struct Turn {
     /// The answer was stopped, or broke off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
+    /// What it took; absent where nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Used>,
+}
+
+/// What a turn took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Of all its prompts: calls of tools make several.
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// Of its last prompt and answer: what the next prompt begins with.
+    pub context_tokens: u64,
+    /// At list price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Price>,
+}
+
+/// An amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    pub amount: Nanos,
+    pub currency: Currency,
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount, self.currency)
+    }
 }
 
 impl Turn {

@@ -157,7 +157,7 @@ mod tests {
 
     fn turn(text: &str) -> Entry {
         let messages = vec![Message::user(text), Message::assistant("yes")];
-        Entry::Turn(Turn { at: 1, model: "m".to_owned(), messages, cut: false })
+        Entry::Turn(Turn { at: 1, model: "m".to_owned(), messages, cut: false, usage: None })
     }
 
     fn session(folder: &Path) -> Session {

@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use self::{
-    entry::{Entry, Turn},
+    entry::{Entry, Price, Turn, Used},
     file::Session,
 };
 

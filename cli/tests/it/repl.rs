@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     asks::{Asks, answer, begun},
     common::Home,
-    terminal::{ALT_ENTER, BACKSPACE, CTRL_C, CTRL_D, ENTER, TAB, Terminal, UP},
+    terminal::{ALT_ENTER, BACK_TAB, BACKSPACE, CTRL_C, CTRL_D, DOWN, ENTER, ESC, TAB, Terminal, UP},
 };
 
 const TINY: [&str; 5] = ["chat", "--model", "tiny.gguf", "--max-tokens", "5"];
@@ -285,6 +285,59 @@ fn tab_completes_commands_and_models() {
 }
 
 #[test]
+fn a_menu_shows_what_can_be_completed_and_is_walked_through() {
+    let home = Home::new();
+    std::fs::create_dir(home.path().join("notes")).unwrap();
+    for name in ["one.txt", "two words.txt"] {
+        std::fs::write(home.path().join("notes").join(name), name).unwrap();
+    }
+    let mut terminal = start(&home);
+    terminal.types("/s");
+    terminal.types(TAB);
+    terminal.sees("> /system");
+    terminal.sees("show or set the system prompt");
+    terminal.sees("/session");
+    terminal.types(DOWN);
+    terminal.sees("go on with another");
+    // What was typed comes back; then the last one is chosen, going round.
+    terminal.types(ESC);
+    terminal.sees("> /s\r");
+    terminal.types(TAB);
+    terminal.sees("> /system");
+    terminal.types(BACK_TAB);
+    terminal.sees("> /save");
+    terminal.types(ENTER);
+    terminal.types(ENTER);
+    terminal.sees("where to?");
+    terminal.types("/role ");
+    terminal.types(TAB);
+    terminal.sees("a careful editor of texts");
+    terminal.types(TAB);
+    terminal.types(ENTER);
+    terminal.types(ENTER);
+    terminal.sees("the role is `programmer`");
+    // A folder is gone into, and a name with a space is quoted.
+    terminal.types("what is in @no");
+    terminal.types(TAB);
+    terminal.types(TAB);
+    terminal.types(TAB);
+    terminal.sees("@\"notes/two words.txt\"");
+    terminal.types(ENTER);
+    ask(&mut terminal, "?");
+    // Ctrl-C leaves the menu first, and then the line.
+    terminal.types("/s");
+    terminal.types(TAB);
+    terminal.types(CTRL_C);
+    terminal.types("y");
+    terminal.types(TAB);
+    terminal.enters(" - ");
+    terminal.sees("the system prompt is gone");
+    let messages = saved(&mut terminal, &home, "a.json");
+    let question = asked(&messages)[0];
+    assert!(question.starts_with("<file name=\"notes/two words.txt\">"), "{question}");
+}
+
+#[test]
 fn a_conversation_speaks_chinese_to_who_reads_it() {
     let home = Home::new();
     let mut terminal = Terminal::start(&home, &[&TINY[..], &["--lang", "zh"]].concat());
@@ -331,7 +384,7 @@ fn a_role_is_taken_and_left_in_mid_conversation() {
     terminal.sees("teacher");
     terminal.enters("/role nobody");
     terminal.sees("there is no template or role `nobody`");
-    terminal.sees("there are editor, programmer, teacher");
+    terminal.sees("there are editor, programmer, teacher\r\n");
     terminal.enters("/role translate");
     terminal.sees("`translate` has no instructions");
     terminal.enters("/role editor");
@@ -357,7 +410,7 @@ fn a_template_takes_the_next_prompt_or_the_text_behind_it() {
         let messages = asks.asked()[n].body["messages"].as_array().unwrap().clone();
         (messages[0]["content"].clone(), messages.last().unwrap()["content"].clone())
     };
-    let mut asked = |terminal: &mut Terminal, line: &str| {
+    let asked = |terminal: &mut Terminal, line: &str| {
         asks.reply(answer("", &["Yes."]));
         ask(terminal, line);
     };
@@ -382,6 +435,37 @@ fn a_template_takes_the_next_prompt_or_the_text_behind_it() {
     terminal.sees("no template is used");
     asked(&mut terminal, "plain");
     assert_eq!(said(4).1, "plain");
+}
+
+#[test]
+fn what_the_conversation_took_stands_under_each_answer_also_the_next_day() {
+    let asks = Asks::new();
+    let args = ["chat", "--session", "work"];
+    let mut terminal = Terminal::start_with(&asks.home, &args, &asks.env());
+    terminal.sees("> ");
+    asks.reply(answer("", &["Yes."]));
+    terminal.enters("one");
+    terminal.sees("1000 tokens in, 500 out");
+    terminal.sees("[so far 1000 in, 500 out, 0.0048 CNY; context 1% of 100000]");
+    asks.reply(answer("", &["No."]));
+    terminal.enters("two");
+    terminal.sees("[so far 2000 in, 1000 out, 0.0096 CNY; context 1% of 100000]");
+    terminal.sees("> ");
+    terminal.types(CTRL_D);
+    assert_eq!(terminal.ends().0, 0);
+    let turn = &asks.home.run(&["sessions", "show", "work", "--json"]).json()["turns"][1];
+    let cost = json!({"amount": "0.0048", "currency": "CNY"});
+    let usage = json!({"prompt_tokens": 1000, "completion_tokens": 500, "context_tokens": 1500, "cost": cost});
+    assert_eq!(turn["usage"], usage);
+    let mut terminal = Terminal::start_with(&asks.home, &args, &asks.env());
+    terminal.sees("session `work`, 2 turn(s)");
+    terminal.sees("[so far 2000 in, 1000 out, 0.0096 CNY; context 1% of 100000]");
+    terminal.sees("> ");
+    terminal.enters("/clear");
+    terminal.sees("a new conversation begins");
+    asks.reply(answer("", &["Maybe."]));
+    terminal.enters("three");
+    terminal.sees("[so far 1000 in, 500 out, 0.0048 CNY;");
 }
 
 #[test]

@@ -19,6 +19,9 @@ pub const CTRL_D: &str = "\x04";
 pub const ENTER: &str = "\r";
 pub const ALT_ENTER: &str = "\x1b\r";
 pub const UP: &str = "\x1b[A";
+pub const DOWN: &str = "\x1b[B";
+pub const BACK_TAB: &str = "\x1b[Z";
+pub const ESC: &str = "\x1b";
 pub const BACKSPACE: &str = "\x7f";
 pub const TAB: &str = "\t";
 

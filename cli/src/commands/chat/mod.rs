@@ -214,6 +214,11 @@ async fn once(
         show_whole(ui, chat, &answer.text)?;
     }
     after(ui, chat, &who, &answer);
+    if conversation.session().is_some()
+        && let Some(line) = conversation.totals(ui.lang, chat, &who)
+    {
+        ui.notice(line);
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::{
 use rustyline::{
     Cmd, CompletionType, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler, KeyCode,
     KeyEvent, Modifiers, RepeatCount,
-    completion::{Completer, FilenameCompleter},
+    completion::Completer,
     error::ReadlineError,
     highlight::Highlighter,
     hint::Hinter,
@@ -22,12 +22,18 @@ use rustyline::{
     validate::{ValidationContext, ValidationResult, Validator},
 };
 
-use crate::{exit::CliError, lang::{chat as words, repl::COMMANDS}, output::Ui, sessions::Sessions, settings::Settings};
+use super::{
+    menu::{Look, Menu, Shown},
+    offers::Offers,
+};
+use crate::{exit::CliError, lang::chat as words, output::Ui, settings::Settings};
 
 const PROMPT: &str = "> ";
 const QUOTES: &str = "\"\"\"";
 /// Older lines are forgotten.
 const HISTORY_LINES_MAX: usize = 1000;
+/// How long Esc may be the beginning of another key.
+const ESCAPE_MS: u16 = 100;
 
 pub enum Typed {
     /// Something to act on; trimmed, never empty.
@@ -42,43 +48,43 @@ pub enum Typed {
     End,
 }
 
-pub struct Editor {
+pub struct Editor<'a> {
     ui: Ui,
-    line: rustyline::Editor<Help, FileHistory>,
+    line: rustyline::Editor<Help<'a>, FileHistory>,
+    menu: Menu,
     history: PathBuf,
     /// The text that was being typed when the editor key was pressed.
     to_edit: Stash,
 }
 
-impl Editor {
-    pub fn new(ui: Ui, settings: &Settings) -> Result<Self, CliError> {
+impl<'a> Editor<'a> {
+    pub fn new(ui: Ui, settings: &'a Settings) -> Result<Self, CliError> {
         let config = Config::builder()
             .max_history_size(HISTORY_LINES_MAX)
             .map_err(of)?
             .history_ignore_space(true)
+            // Of what the menu has chosen there is always one.
             .completion_type(CompletionType::List)
+            .keyseq_timeout(Some(ESCAPE_MS))
             .bracketed_paste(true)
             .build();
         let mut line = rustyline::Editor::with_config(config).map_err(of)?;
-        let sessions = Sessions::of(settings.home());
-        line.set_helper(Some(Help {
-            color: ui.color,
-            names: settings.model_names(),
-            sessions,
-            files: FilenameCompleter::new(),
-        }));
+        let menu = Menu::default();
+        menu.bind(&mut line);
+        line.set_helper(Some(Help { ui, offers: Offers::new(ui.lang, settings), menu: menu.clone() }));
         let to_edit = Stash::default();
         line.bind_sequence(KeyEvent::ctrl('O'), EventHandler::Conditional(Box::new(EditKey(Arc::clone(&to_edit)))));
         line.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), EventHandler::Simple(Cmd::Newline));
         let history = settings.home().join("chat_history");
         // A first conversation has no history; one that cannot be read is not worth a word.
         let _ = line.load_history(&history);
-        Ok(Self { ui, line, history, to_edit })
+        Ok(Self { ui, line, menu, history, to_edit })
     }
 
     pub fn read(&mut self) -> Result<Typed, CliError> {
         let mut begun = String::new();
         loop {
+            self.menu.close();
             match self.line.readline_with_initial(PROMPT, (&begun, "")) {
                 Ok(raw) => {
                     let text = unquoted(&raw);
@@ -186,57 +192,45 @@ fn goes_on(typed: &str) -> bool {
     }
 }
 
-struct Help {
-    color: bool,
-    names: Vec<String>,
-    sessions: Sessions,
-    files: FilenameCompleter,
+struct Help<'a> {
+    ui: Ui,
+    offers: Offers<'a>,
+    menu: Menu,
 }
 
-impl rustyline::Helper for Help {}
+impl rustyline::Helper for Help<'_> {}
 
-impl Validator for Help {
+impl Validator for Help<'_> {
     fn validate(&self, ctx: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(if goes_on(ctx.input()) { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
-impl Completer for Help {
+impl Completer for Help<'_> {
     type Candidate = String;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = &line[..pos];
-        let starting_with = |names: &mut dyn Iterator<Item = &str>, prefix: &str| {
-            names.filter(|name| name.starts_with(prefix)).map(str::to_owned).collect()
-        };
-        if let Some(name) = typed.strip_prefix("/model ") {
-            return Ok((pos - name.len(), starting_with(&mut self.names.iter().map(String::as_str), name)));
-        }
-        if let Some(name) = typed.strip_prefix("/session ") {
-            // A folder that cannot be read has no names to offer.
-            let sessions = self.sessions.list().unwrap_or_default();
-            return Ok((pos - name.len(), starting_with(&mut sessions.iter().map(|(name, _)| name.as_str()), name)));
-        }
-        let word = typed.rsplit(char::is_whitespace).next().unwrap_or_default();
-        if word.starts_with('@') || typed.starts_with("/file ") || typed.starts_with("/save ") {
-            let (place, found) = self.files.complete_path(line, pos)?;
-            return Ok((place, found.into_iter().map(|pair| pair.replacement).collect()));
-        }
-        Ok(match typed.starts_with('/') {
-            true => (0, starting_with(&mut COMMANDS.iter().map(|command| command.name), typed)),
-            false => (pos, Vec::new()),
-        })
+        let found = self.menu.complete(line, pos, || self.offers.at(line, pos));
+        Ok(found.map_or((pos, Vec::new()), |(start, text)| (start, vec![text])))
     }
 }
 
-impl Highlighter for Help {
+impl Highlighter for Help<'_> {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        if self.color { Cow::Owned(format!("\x1b[1;32m{prompt}\x1b[0m")) } else { Cow::Borrowed(prompt) }
+        if self.ui.color { Cow::Owned(format!("\x1b[1;32m{prompt}\x1b[0m")) } else { Cow::Borrowed(prompt) }
     }
 }
 
-impl Hinter for Help {
-    type Hint = String;
+impl Hinter for Help<'_> {
+    type Hint = Shown;
+
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Shown> {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        let (columns, rows) = size.map_or((80, 24), |(width, height)| (width.0.into(), height.0.into()));
+        // The line itself stays in sight.
+        let look = Look { columns, rows: usize::saturating_sub(rows, 4), color: self.ui.paints };
+        self.menu.show(line, pos, look, || self.offers.at(line, pos))
+    }
 }
 
 #[cfg(test)]

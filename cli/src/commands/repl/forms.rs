@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     exit::CliError,
     lang::{Lang, repl as words},
-    templates::{self, INPUT, Templates, Unfilled},
+    templates::{self, INPUT, Template, Templates, Unfilled},
 };
 
 /// A template that waits for the next prompt.
@@ -32,11 +32,20 @@ pub enum Filled {
 }
 
 impl Typed {
-    /// A name, then variables as far as the template knows them, then a text: what looks like a variable and is none
+    /// The name of a role, then variables as far as it knows them, then a text: what looks like a variable and is none
     /// is part of the text.
-    pub fn read(templates: &Templates, lang: Lang, typed: &str) -> Result<Self, CliError> {
-        let (name, mut rest) = split(typed);
-        let template = templates.get(lang, name)?;
+    pub fn role(templates: &Templates, lang: Lang, typed: &str) -> Result<Self, CliError> {
+        let (name, rest) = split(typed);
+        Ok(Self::of(name, templates.role(lang, name)?.0, rest))
+    }
+
+    /// As [`role`](Self::role), of a template with a prompt.
+    pub fn template(templates: &Templates, lang: Lang, typed: &str) -> Result<Self, CliError> {
+        let (name, rest) = split(typed);
+        Ok(Self::of(name, templates.prompt(lang, name)?.0, rest))
+    }
+
+    fn of(name: &str, template: &Template, mut rest: &str) -> Self {
         let known: Vec<String> = templates::variables(template).into_iter().map(|(name, _)| name).collect();
         let mut variables = BTreeMap::new();
         while let Some((variable, value, after)) = variable(rest)
@@ -45,16 +54,10 @@ impl Typed {
             variables.insert(variable, value);
             rest = after;
         }
-        Ok(Self { name: name.to_owned(), variables, text: rest.to_owned() })
+        Self { name: name.to_owned(), variables, text: rest.to_owned() }
     }
 
-    /// The role's instructions; what is left of the text is not part of them.
-    pub fn role(&self, templates: &Templates, lang: Lang) -> Result<String, CliError> {
-        let (role, text) = templates.role(lang, &self.name)?;
-        templates::fill(lang, &self.name, text, role, &self.variables)
-    }
-
-    /// The instructions a template has beside its prompt.
+    /// The instructions: all that a role is, and what some templates have beside their prompt.
     pub fn system(&self, templates: &Templates, lang: Lang) -> Result<Option<String>, CliError> {
         let template = templates.get(lang, &self.name)?;
         let fill = |text: &str| templates::fill(lang, &self.name, text, template, &self.variables);

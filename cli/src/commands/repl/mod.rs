@@ -1,8 +1,11 @@
 //! The conversation on a terminal: read a line, act or answer, again. `editor.rs` reads, `slash.rs`
-//! knows the commands, `forms.rs` what stands behind those of roles and templates.
+//! knows the commands, `forms.rs` what stands behind those of roles and templates; `offers.rs` knows what can be
+//! completed, `menu.rs` shows it.
 
 mod editor;
 mod forms;
+mod menu;
+mod offers;
 mod slash;
 
 use std::path::PathBuf;
@@ -158,6 +161,9 @@ impl Repl<'_> {
         if let Err(error) = self.conversation.keep(self.ui, question, &answer, &self.who.model) {
             self.ui.error(&error);
         }
+        if let End::Whole(..) = answer.end {
+            self.show_totals();
+        }
         Ok(Next::Prompt)
     }
 
@@ -178,9 +184,8 @@ impl Repl<'_> {
     fn play(&mut self, typed: &str) -> Result<(), CliError> {
         let lang = self.ui.lang;
         let templates = Templates::read(lang, self.settings)?;
-        let typed = forms::Typed::read(&templates, lang, typed)?;
-        let system = typed.role(&templates, lang)?;
-        self.conversation.set_system(Some(system));
+        let typed = forms::Typed::role(&templates, lang, typed)?;
+        self.conversation.set_system(typed.system(&templates, lang)?);
         self.ui.notice(commands::role_is(lang, &typed.name));
         Ok(())
     }
@@ -211,7 +216,7 @@ impl Repl<'_> {
     fn filled(&mut self, typed: &str) -> Result<(Filled, String), CliError> {
         let lang = self.ui.lang;
         let templates = Templates::read(lang, self.settings)?;
-        let typed = forms::Typed::read(&templates, lang, typed)?;
+        let typed = forms::Typed::template(&templates, lang, typed)?;
         let system = typed.system(&templates, lang)?;
         let text = typed.text.clone();
         let filled = typed.prompt(&templates, lang)?;
@@ -245,6 +250,14 @@ impl Repl<'_> {
             Some(session) => words::session_is(lang, session.name().as_str(), self.conversation.turns()),
             None => words::not_kept(lang),
         });
+        self.show_totals();
+    }
+
+    /// What the conversation took so far.
+    fn show_totals(&self) {
+        if let Some(line) = self.conversation.totals(self.ui.lang, &self.chat, &self.who) {
+            self.ui.notice(line);
+        }
     }
 
     /// Goes on with a session, or keeps the conversation in a new one.
