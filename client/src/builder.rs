@@ -13,7 +13,7 @@ use crate::{
     observe::Observer,
     pace::Pacer,
     retry::Allowance,
-    service::{Protocol, Region, Service},
+    service::{Protocol, Region, Service, ThinkingSwitch},
     transport::{Transport, http::Http},
 };
 
@@ -43,6 +43,7 @@ pub struct Builder {
     place: Place,
     replays: bool,
     protocol: Protocol,
+    thinking: ThinkingSwitch,
     key: Option<Secret>,
     limits: Timeouts,
     retry: Retry,
@@ -75,6 +76,7 @@ impl Default for Builder {
             place: Place::Region(Region::default()),
             replays: false,
             protocol: Protocol::default(),
+            thinking: ThinkingSwitch::default(),
             key: None,
             limits: Timeouts::default(),
             retry: Retry::default(),
@@ -169,6 +171,24 @@ impl Builder {
     /// How calls are written on the wire.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// How [`ChatBuilder::thinking`](crate::ChatBuilder::thinking) is written in the OpenAI-compatible dialect. vLLM,
+    /// SGLang and llama-server pass over the cloud's field without a word; a gateway before them may want either.
+    ///
+    /// # Example
+    /// ```
+    /// # fn main() -> qwenda::Result<()> {
+    /// use qwenda::{Client, ThinkingSwitch};
+    /// let vllm = Client::builder()
+    ///     .base_url("http://127.0.0.1:8000/v1")
+    ///     .thinking_switch(ThinkingSwitch::Template)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn thinking_switch(mut self, switch: ThinkingSwitch) -> Self {
+        self.thinking = switch;
         self
     }
 
@@ -345,6 +365,7 @@ impl Builder {
             transport,
             service: Service { replays: self.replays, ..service },
             protocol: self.protocol,
+            thinking: self.thinking,
             key: self.key,
             limits: self.limits,
             retry: self.retry,

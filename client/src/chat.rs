@@ -17,7 +17,7 @@ use crate::{
     estimate,
     plain::{map_of, terms},
     reply::Reply,
-    service::Protocol,
+    service::{Protocol, ThinkingSwitch},
     stream::{ChatStream, How},
     transport::Request,
 };
@@ -154,7 +154,8 @@ impl ChatBuilder {
         self
     }
 
-    /// Whether the model reasons first; its own default otherwise.
+    /// Whether the model reasons first; its own default otherwise. How services are told differs:
+    /// [`Builder::thinking_switch`](crate::Builder::thinking_switch).
     pub fn thinking(mut self, thinking: bool) -> Self {
         self.request.enable_thinking = Some(thinking);
         self
@@ -320,6 +321,15 @@ impl ChatBuilder {
             request.stream = true;
             let options = request.stream_options.take().unwrap_or_default();
             request.stream_options = Some(StreamOptions { include_usage: true, ..options });
+        }
+        if self.client.0.thinking == ThinkingSwitch::Template
+            && let Some(thinking) = request.enable_thinking.take()
+        {
+            let kwargs = request.rest.entry("chat_template_kwargs").or_insert_with(|| Map::new().into());
+            // What the caller wrote there counts more; what is no object is for the service to judge.
+            if let Some(kwargs) = kwargs.as_object_mut() {
+                kwargs.entry("enable_thinking").or_insert(thinking.into());
+            }
         }
         map_of(&request)
     }

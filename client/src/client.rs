@@ -16,7 +16,7 @@ use crate::{
     observe::Observer,
     pace::Pacer,
     retry::Allowance,
-    service::{Protocol, Service},
+    service::{Protocol, Service, ThinkingSwitch},
     stream::Reading,
     transport::{Method, Request, Transport},
 };
@@ -38,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) service: Service,
     pub(crate) protocol: Protocol,
+    pub(crate) thinking: ThinkingSwitch,
     pub(crate) key: Option<Secret>,
     pub(crate) limits: Timeouts,
     pub(crate) retry: Retry,
@@ -200,6 +201,7 @@ impl Inner {
     pub(crate) fn reading(&self, model: &str) -> Reading {
         Reading {
             protocol: self.protocol,
+            completes: false,
             model: model.to_owned(),
             key: self.key.clone(),
             event_bytes_max: self.event_bytes_max,

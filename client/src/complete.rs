@@ -5,21 +5,24 @@ use std::{fmt, future::IntoFuture};
 use futures_util::future::BoxFuture;
 use qwenda_ledger::price::{Bounds, Mode};
 use qwenda_types::{
-    chat::Stop,
+    chat::{Stop, StreamOptions},
     completions::{CompletionRequest, CompletionResponse, Prompt},
 };
 use serde_json::Value;
 
 use crate::{
-    Client, Error, Finish, Result, Usage,
+    ChatStream, Client, Error, Finish, Result, Usage,
     budget::OUTPUT_TOKENS_ASSUMED,
-    call::Terms,
+    call::{Call, Terms},
     cost::{self, Cost},
     error::Kind,
+    observe::COMPLETION,
     plain::{Meta, map_of, terms},
+    service::Protocol,
+    stream::{How, Reading},
 };
 
-/// A request to continue a text. Awaiting it gives a [`Completion`].
+/// A request to continue a text. Awaiting it gives a [`Completion`]; [`stream`](Self::stream) gives it as it comes.
 ///
 /// It is OpenAI's dialect in either protocol; DashScope's own has no such call.
 ///
@@ -87,6 +90,42 @@ impl CompleteBuilder {
 
     terms!();
 
+    /// Sends the request; returns once the completion begins. It comes as the text of a chat does, and
+    /// [`ChatStream::finish`] has it whole. A model in this process hands it out in one piece.
+    ///
+    /// # Errors
+    /// As of awaiting it.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> qwenda::Result<()> {
+    /// # let piece = |text, finish| serde_json::json!({"choices": [{"text": text, "index": 0, "finish_reason": finish}]});
+    /// # let client = qwenda::Mock::new().events([piece("a + ", None), piece("b", Some("stop"))]).client();
+    /// let mut stream = client.complete("qwen-coder-turbo", "fn add(a: i32, b: i32) -> i32 {\n    ").stream().await?;
+    /// while let Some(event) = stream.next().await {
+    ///     if let qwenda::Event::Text(text) = event? {
+    ///         print!("{text}");
+    ///     }
+    /// }
+    /// assert_eq!(stream.finish()?.text(), "a + b");
+    /// # Ok(()) }
+    /// ```
+    pub async fn stream(mut self) -> Result<ChatStream> {
+        let inner = &self.client.0;
+        let hold = inner.purse.hold(self.most().as_ref())?;
+        let options = self.request.stream_options.take().unwrap_or_default();
+        self.request.stream = true;
+        self.request.stream_options = Some(StreamOptions { include_usage: true, ..options });
+        let mut wire = inner.post(inner.service.compat("completions"), &map_of(&self.request));
+        wire.set_header("accept", "text/event-stream");
+        wire.draw_key();
+        // It is OpenAI's dialect in either protocol.
+        let reading = Reading { protocol: Protocol::OpenAi, completes: true, ..inner.reading(&self.request.model) };
+        let call = Call::new(inner, COMPLETION, wire, reading, &self.terms);
+        let how = How { cumulative: false, accept_open: inner.accept_open, client: self.client.clone() };
+        ChatStream::open(call, how, hold).await
+    }
+
     fn most(&self) -> Option<Cost> {
         let text = |prompt: &Prompt| match prompt {
             Prompt::Text(text) => text.len() as u64,
@@ -112,7 +151,7 @@ impl IntoFuture for CompleteBuilder {
             let mut wire = inner.post(inner.service.compat("completions"), &map_of(&self.request));
             wire.draw_key();
             let counts = |answer: &CompletionResponse| answer.usage.clone().map(Usage::from);
-            let asked = inner.counted("text_completion", wire, model, &self.terms, counts).await;
+            let asked = inner.counted(COMPLETION, wire, model, &self.terms, counts).await;
             let (answer, meta) = asked.inspect_err(|error| hold.fail(error))?;
             let usage = answer.usage.map(Usage::from);
             let cost = usage.as_ref().and_then(|usage| cost::cost(&inner.prices, model, usage));

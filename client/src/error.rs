@@ -100,6 +100,8 @@ pub enum Throttle {
 pub enum Fault {
     /// Whoever wrote the request or the settings.
     Caller,
+    /// Whoever gives out the keys: this one is missing, wrong or may not do it.
+    Credentials,
     /// Whoever pays the account.
     Account,
     /// Whoever runs the network between.
@@ -235,6 +237,7 @@ impl Error {
         match self.0.kind {
             Kind::Connect | Kind::Disconnected | Kind::Timeout(_) => Fault::Network,
             Kind::Arrears | Kind::FreeTierEnded | Kind::BudgetSpent => Fault::Account,
+            Kind::Unauthorized | Kind::Forbidden => Fault::Credentials,
             Kind::Service | Kind::Truncated | Kind::Malformed | Kind::Throttled(Throttle::Overloaded) => Fault::Service,
             _ => Fault::Caller,
         }

@@ -5,11 +5,11 @@
 //! What goes wrong is an [`Error`] that says what, whose fault, whether to try again, whether it is billed, and
 //! which request. Requests are sent again only where that is safe ([`Retry`]). [`Mock`] plays a service in tests.
 //!
-//! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves, unless it
-//! is told to export.
+//! It runs on any tokio runtime with time and IO, starts no threads and sends nothing but the calls themselves and, to a
+//! Qwenda, that nobody waits for an answer any more, unless it is told to export.
 //!
-//! Features: `tools` (on unless switched off) for functions that the model calls ([`tools`]) and answers as values
-//! ([`extract`]); `mcp` for the tools of MCP servers; `embedded` for models in this process; `memory` for conversations
+//! Features: `tools` for functions that the model calls ([`tools`]) and `extract` for answers as values ([`extract`]), both
+//! on unless switched off; `mcp` for the tools of MCP servers; `embedded` for models in this process; `memory` for conversations
 //! in an SQLite file, `pgvector` for what they remember in PostgreSQL; `otlp` for spans and metrics sent to a collector;
 //! `blocking` for programs that do not await.
 //!
@@ -47,7 +47,7 @@ mod embed;
 mod embedded;
 mod error;
 mod estimate;
-#[cfg(feature = "tools")]
+#[cfg(feature = "extract")]
 pub mod extract;
 mod files;
 mod giving_up;
@@ -105,7 +105,7 @@ pub use reply::{Choice, Finish, Reply, ToolCall, Usage};
 pub use rerank::{Hit, Ranking, RerankBuilder};
 pub use retry::{ATTEMPTS_MAX, Retry, Unknown};
 pub use secret::Secret;
-pub use service::{Protocol, Region};
+pub use service::{Protocol, Region, ThinkingSwitch};
 pub use stream::{ChatStream, Event, Piece, Retrying};
 pub use temporary::{TemporaryKey, TemporaryKeyBuilder};
 pub use timeouts::Timeouts;

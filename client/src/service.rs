@@ -13,6 +13,18 @@ pub enum Protocol {
     DashScope,
 }
 
+/// How a service is told whether the model reasons first; see
+/// [`Builder::thinking_switch`](crate::Builder::thinking_switch).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ThinkingSwitch {
+    /// By `enable_thinking` beside the other fields: the cloud, a Qwenda.
+    #[default]
+    Field,
+    /// By `chat_template_kwargs`, which the model's chat template reads: vLLM, SGLang, llama-server.
+    Template,
+}
+
 /// A region of the cloud. A key works in the region it was made in, and nowhere else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

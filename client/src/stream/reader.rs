@@ -8,7 +8,7 @@ use qwenda_types::{
     sse::{DONE, Decoder, Event},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     Error, Result, Secret,
@@ -38,6 +38,8 @@ pub(crate) enum Frame {
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     pub(crate) protocol: Protocol,
+    /// It is the completion of a text, and read as if it were a chat's.
+    pub(crate) completes: bool,
     pub(crate) model: String,
     pub(crate) key: Option<Secret>,
     pub(crate) event_bytes_max: usize,
@@ -165,7 +167,7 @@ impl Reader {
             self.frames.push_back(Ok(Frame::Done));
             return Ok(());
         }
-        let map = match serde_json::from_str(data) {
+        let mut map = match serde_json::from_str(data) {
             Ok(Value::Object(map)) => map,
             // What cannot be read at the very end was cut there.
             Err(_) if last => return Ok(()),
@@ -174,6 +176,9 @@ impl Reader {
         };
         if event.event.as_deref() == Some("error") || is_error(&map) {
             return Err(refused_in_stream(event.status, &map, self.reading.key.as_ref()));
+        }
+        if self.reading.completes {
+            as_chat(&mut map, "delta");
         }
         match &mut self.native {
             None => self.frames.push_back(Ok(Frame::Chunk(Box::new(read(map)?)))),
@@ -193,9 +198,12 @@ impl Reader {
             self.body = Some(Body::whole(bytes));
             return Ok(());
         }
-        let map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+        let mut map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
         if is_error(&map) {
             return Err(refused_in_stream(None, &map, self.reading.key.as_ref()));
+        }
+        if self.reading.completes {
+            as_chat(&mut map, "message");
         }
         let answer = match self.reading.protocol {
             Protocol::OpenAi => read::<ChatResponse>(map)?,
@@ -203,6 +211,17 @@ impl Reader {
         };
         self.frames.push_back(Ok(Frame::Whole(Box::new(answer))));
         Ok(())
+    }
+}
+
+/// Moves the texts of a completion to where a chat has them.
+fn as_chat(map: &mut Map<String, Value>, place: &str) {
+    let choices = map.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten();
+    for choice in choices.filter_map(Value::as_object_mut) {
+        let text = choice.remove("text").unwrap_or_default();
+        // They have another shape than a chat's.
+        choice.remove("logprobs");
+        choice.insert(place.to_owned(), json!({"content": text}));
     }
 }
 

@@ -26,8 +26,14 @@ pub(super) fn read(protocol: Protocol, pieces: &[&[u8]]) -> Said {
         pieces.iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let headers = vec![("content-type".to_owned(), "text/event-stream".to_owned())];
     let response = Response::new(200, headers, Body::new(stream::iter(pieces)));
-    let reading =
-        Reading { protocol, model: "m".to_owned(), key: None, event_bytes_max: 1 << 20, answer_bytes_max: 1 << 30 };
+    let reading = Reading {
+        protocol,
+        completes: false,
+        model: "m".to_owned(),
+        key: None,
+        event_bytes_max: 1 << 20,
+        answer_bytes_max: 1 << 30,
+    };
     let mut reader = Reader::new(reading, response).unwrap();
     let mut gather = Gather::new(false);
     let mut events = VecDeque::new();

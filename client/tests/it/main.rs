@@ -3,14 +3,14 @@
 
 #[cfg(feature = "embedded")]
 mod embedded;
-#[cfg(feature = "tools")]
+#[cfg(feature = "extract")]
 mod extract;
 mod extras;
 mod faults;
 mod leaving;
 mod pace;
 mod plain;
-#[cfg(feature = "tools")]
+#[cfg(feature = "extract")]
 mod planted;
 mod retries;
 mod secrets;

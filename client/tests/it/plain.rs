@@ -1,6 +1,6 @@
 //! Calls whose answers come in one piece, in both dialects, and what they cost.
 
-use qwenda::{Budget, Kind, Message, Mock, Protocol, Retry};
+use qwenda::{Budget, ChatBuilder, Event, Fault, Finish, Kind, Message, Mock, Protocol, Retry, ThinkingSwitch};
 use serde_json::{Value, json};
 
 /// An answer with the vectors `[first], [first + 1], …`.
@@ -33,6 +33,84 @@ async fn a_vector_too_few_or_of_no_text_is_an_error() {
     }
     let none: [&str; 0] = [];
     assert_eq!(Mock::new().client().embed("m", none).await.unwrap_err().kind(), Kind::Invalid);
+}
+
+/// A piece of a completion.
+fn piece(text: &str, finish: Option<&str>) -> Value {
+    json!({"id": "cmpl-1", "choices": [{"text": text, "index": 0, "logprobs": null, "finish_reason": finish}]})
+}
+
+#[tokio::test]
+async fn a_completion_comes_in_pieces_in_either_protocol_and_is_whole_at_its_end() {
+    let counts = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}});
+    for protocol in [Protocol::OpenAi, Protocol::DashScope] {
+        let mock =
+            Mock::new().events([piece("a ", None), piece("+ b", None), piece("", Some("length")), counts.clone()]);
+        let client = mock.builder().protocol(protocol).build().unwrap();
+        let mut stream = client.complete("qwen-coder-turbo", "x").suffix("y").stream().await.unwrap();
+        let mut texts = Vec::new();
+        while let Some(event) = stream.next().await {
+            if let Event::Text(text) = event.unwrap() {
+                texts.push(text.text);
+            }
+        }
+        assert_eq!(texts, ["a ", "+ b"], "{protocol:?}");
+        let reply = stream.finish().unwrap();
+        assert_eq!((reply.text(), reply.finish()), ("a + b", &Finish::Length), "{protocol:?}");
+        assert_eq!(reply.usage().unwrap().output_tokens, 2, "{protocol:?}");
+        let body = &mock.bodies()[0];
+        assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+        assert!(mock.requests()[0].url.ends_with("/v1/completions"), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_that_comes_whole_or_is_cut_is_told_apart() {
+    let mut whole = piece("all", Some("stop"));
+    whole["usage"] = json!({"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4});
+    let mock = Mock::new().json(whole).events([piece("some", None)]).error(400, "no");
+    let ask = || mock.client().complete("m", "x").stream();
+    assert_eq!(ask().await.unwrap().collect().await.unwrap().text(), "all");
+    let cut = ask().await.unwrap().collect().await.unwrap_err();
+    assert_eq!((cut.kind(), cut.partial().unwrap().text()), (Kind::Truncated, "some"));
+    assert_eq!(ask().await.unwrap_err().kind(), Kind::Refused);
+}
+
+#[tokio::test]
+async fn whether_to_reason_is_written_as_the_service_reads_it() {
+    let sent = async |switch: ThinkingSwitch, chat: fn(ChatBuilder) -> ChatBuilder| {
+        let mock = Mock::new().reply("hi");
+        let client = mock.builder().thinking_switch(switch).build().unwrap();
+        chat(client.chat("m").user("hi")).await.unwrap();
+        let body = mock.bodies().remove(0);
+        (body.get("enable_thinking").cloned(), body.get("chat_template_kwargs").cloned())
+    };
+    let off = |chat: ChatBuilder| chat.thinking(false);
+    assert_eq!(sent(ThinkingSwitch::Field, off).await, (Some(json!(false)), None));
+    assert_eq!(sent(ThinkingSwitch::Template, off).await, (None, Some(json!({"enable_thinking": false}))));
+    assert_eq!(sent(ThinkingSwitch::Template, |chat| chat).await, (None, None));
+    // What is there already stays.
+    let own = |chat: ChatBuilder| chat.thinking(true).field("chat_template_kwargs", json!({"tone": "dry"}));
+    let both = json!({"tone": "dry", "enable_thinking": true});
+    assert_eq!(sent(ThinkingSwitch::Template, own).await, (None, Some(both)));
+}
+
+#[tokio::test]
+async fn faults_are_theirs_who_can_put_them_right() {
+    for (status, code, fault) in [
+        (401, "invalid_api_key", Fault::Credentials),
+        (403, "access_denied", Fault::Credentials),
+        (400, "Arrearage", Fault::Account),
+        (400, "invalid_parameter_error", Fault::Caller),
+        (404, "model_not_found", Fault::Caller),
+        (429, "limit_requests", Fault::Caller),
+        (503, "ServiceUnavailable", Fault::Service),
+        (500, "internal_error", Fault::Service),
+    ] {
+        let mock = Mock::new().error(status, format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#));
+        let error = mock.client().chat("m").user("hi").retry(Retry::none()).await.unwrap_err();
+        assert_eq!(error.fault(), fault, "{code}");
+    }
 }
 
 #[tokio::test]

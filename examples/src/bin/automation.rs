@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use qwenda::{Client, Fault, Finish, Kind, Observation, Retry, What};
+use qwenda::{Client, Fault, Finish, Observation, Retry, What};
 use qwenda_examples::{Result, friendly, lang, model, say};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -70,8 +70,8 @@ async fn run() -> Result<u64> {
                 Err(error) => {
                     let why = error.friendly(lang());
                     // A key that is wrong or an account without money is so for the rest as well.
-                    let wrong_key = matches!(error.kind(), Kind::Unauthorized | Kind::Forbidden);
-                    hopeless = (wrong_key || error.fault() == Fault::Account).then(|| why.clone());
+                    let for_all = matches!(error.fault(), Fault::Account | Fault::Credentials);
+                    hopeless = for_all.then(|| why.clone());
                     Err(why)
                 }
             },

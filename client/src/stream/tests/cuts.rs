@@ -129,6 +129,7 @@ fn an_event_of_eight_mebibytes_in_small_pieces_is_read_and_a_larger_one_refused(
         format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":\"stop\"}}]}}\n\n")
     };
     let reading = Reading {
+        completes: false,
         protocol: Protocol::OpenAi,
         model: String::new(),
         key: None,
