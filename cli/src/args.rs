@@ -119,6 +119,8 @@ pub struct Chat {
     pub sampling: SamplingArgs,
     #[arg(long, value_name = "TOKENS")]
     pub context: Option<u32>,
+    #[arg(long, value_name = "MODEL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub summarize: Option<String>,
     #[arg(long)]
     pub think: bool,
     #[arg(long, conflicts_with = "think")]

@@ -1,11 +1,13 @@
-//! What was said, what of it is sent, and how it is kept: in a session, or in a file.
+//! What was said, what of it is sent, and how it is kept: in a session, or in a file. `room.rs` leaves out what does
+//! not fit, `summary.rs` has it told in short, `totals.rs` counts.
 
 mod room;
+mod summary;
 mod totals;
 
 use std::{fs, io, io::Write, path::Path};
 
-use qwenda::Message;
+use qwenda::{Message, Summary};
 use serde_json::json;
 
 use self::totals::Totals;
@@ -14,7 +16,7 @@ use crate::{
     exit::CliError,
     lang::{Lang, chat as words, messages},
     output::Ui,
-    sessions::{Entry, Session, Turn},
+    sessions::{Entry, Session, Told, Turn},
     settings::ChatSettings,
     who::Who,
 };
@@ -23,7 +25,14 @@ use crate::{
 #[derive(Debug)]
 pub struct Conversation {
     system: Option<String>,
+    /// The turns that are sent.
     said: Vec<Turn>,
+    /// How many came before them.
+    gone: usize,
+    /// What is told of those.
+    summary: Option<Told>,
+    /// Summaries in a row that could not be had.
+    failures: u32,
     session: Option<Session>,
     totals: Totals,
     /// The session does not have the system prompt yet.
@@ -32,7 +41,16 @@ pub struct Conversation {
 
 impl Conversation {
     pub fn new(system: Option<String>) -> Self {
-        Self { new_system: system.is_some(), system, said: Vec::new(), session: None, totals: Totals::default() }
+        Self {
+            new_system: system.is_some(),
+            system,
+            said: Vec::new(),
+            gone: 0,
+            summary: None,
+            failures: 0,
+            session: None,
+            totals: Totals::default(),
+        }
     }
 
     pub fn system(&self) -> Option<&str> {
@@ -56,8 +74,8 @@ impl Conversation {
             ui.notice(words::damaged(ui.lang, session.name().as_str(), session.damaged()));
         }
         if !entries.is_empty() {
-            (self.system, self.new_system, self.said) = (None, false, Vec::new());
-            self.totals = Totals::default();
+            (self.system, self.new_system) = (None, false);
+            self.begin_again();
             entries.into_iter().for_each(|entry| self.take(entry));
             if let Some(system) = system {
                 self.set_system(Some(system.to_owned()));
@@ -70,8 +88,15 @@ impl Conversation {
     /// Keeps the conversation in a session that is not there yet.
     pub fn keep_in(&mut self, ui: Ui, mut session: Session) -> Result<(), CliError> {
         let system = self.system.clone().map(|text| Entry::System { text: Some(text) });
-        let entries: Vec<Entry> = system.into_iter().chain(self.said.iter().cloned().map(Entry::Turn)).collect();
+        let summary = self.summary.clone().map(|told| Entry::Summary(Told { turns: 0, ..told }));
+        let said = self.said.iter().cloned().map(Entry::Turn);
+        let entries: Vec<Entry> = system.into_iter().chain(summary).chain(said).collect();
         session.create(&entries).map_err(|error| unwritable(ui.lang, &session, &error))?;
+        // To the session, its first turn is the first that is sent now.
+        self.gone = 0;
+        if let Some(told) = &mut self.summary {
+            told.turns = 0;
+        }
         (self.session, self.new_system) = (Some(session), false);
         Ok(())
     }
@@ -89,6 +114,7 @@ impl Conversation {
             Entry::Turn(turn) => self.push(turn),
             Entry::System { text } => self.system = text,
             Entry::Cleared => self.begin_again(),
+            Entry::Summary(told) => self.tell(told),
         }
     }
 
@@ -99,7 +125,7 @@ impl Conversation {
     }
 
     fn begin_again(&mut self) {
-        self.said.clear();
+        (self.said, self.gone, self.summary, self.failures) = (Vec::new(), 0, None, 0);
         self.totals = Totals::default();
     }
 
@@ -155,13 +181,16 @@ impl Conversation {
 
     /// Drops the oldest questions and all that came of them. A session keeps them.
     fn forget(&mut self, turns: usize) {
-        self.said.drain(..turns.min(self.said.len()));
+        let turns = turns.min(self.said.len());
+        self.said.drain(..turns);
+        self.gone += turns;
     }
 
     /// All messages.
     pub fn messages(&self) -> Vec<Message> {
         let said = self.said.iter().flat_map(|turn| turn.messages.iter().cloned());
-        self.system.iter().map(Message::system).chain(said).collect()
+        let summary = self.summary.iter().map(|told| Summary::message(&told.text));
+        self.system.iter().map(Message::system).chain(summary).chain(said).collect()
     }
 
     /// Writes it all: as JSON that `tokens --chat` and any OpenAI client read when the name ends in

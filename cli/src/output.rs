@@ -13,6 +13,7 @@ use crate::{
     exit::CliError,
     lang::{Lang, messages},
     markdown::Paper,
+    table,
 };
 
 /// How one run of the program speaks.
@@ -84,8 +85,23 @@ impl Ui {
     /// Says something about the work; not with `--quiet`.
     pub fn notice(&self, text: impl Display) {
         if !self.quiet {
-            self.say(&self.dim(&text.to_string()));
+            self.say(&self.dim(&self.folded(&text.to_string(), 0)));
         }
+    }
+
+    /// The text as it goes on the screen, where stderr is one: broken between words.
+    pub fn folded(&self, text: &str, hang: usize) -> String {
+        if !self.stderr_terminal {
+            return text.to_owned();
+        }
+        table::fold(text, width_of(io::stderr()), hang)
+    }
+
+    /// Writes to the screen as it is.
+    pub fn draw(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        // As in `say`.
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// Says what went wrong, also with `--quiet`; nothing when the error has no words.
@@ -128,8 +144,22 @@ impl Ui {
 
 /// Columns of the terminal, now: it may be made wider or narrower while an answer comes.
 fn width() -> usize {
+    width_of(io::stdout())
+}
+
+#[cfg(unix)]
+fn width_of(terminal: impl std::os::fd::AsFd) -> usize {
+    width_or(|| terminal_size::terminal_size_of(terminal))
+}
+
+#[cfg(windows)]
+fn width_of(terminal: impl std::os::windows::io::AsHandle) -> usize {
+    width_or(|| terminal_size::terminal_size_of(terminal))
+}
+
+fn width_or(real: impl FnOnce() -> Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
     let set = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let real = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+    let real = || real().map(|(width, _)| width.0.into());
     set.or_else(real).filter(|width| *width > 0).unwrap_or(80)
 }
 

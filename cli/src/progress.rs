@@ -1,41 +1,77 @@
 //! Signs of life on stderr: a spinner while the model loads, a bar while one is fetched. Where nobody
 //! watches (not a terminal) a pull says a plain line now and then; with `--quiet` nothing at all.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use qwenda_backend::models::{Phase, Progress};
 
-use crate::{lang::messages, output::Ui};
+use crate::{lang::messages, output::Ui, table::cut};
 
 const TICK: Duration = Duration::from_millis(100);
 /// How often a pull speaks where there is no terminal: ten lines in all.
 const PLAIN_STEP_PERCENT: u64 = 10;
 
-/// A spinner, until it is cleared or dropped; then it is gone without a trace.
-pub struct Spinner(ProgressBar);
+/// What it turns through.
+const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+/// A spinner, until it is cleared or dropped; then it is gone without a trace, and so is a `^C` that the terminal put
+/// behind it: its line is never filled, so that what is typed stays on it.
+pub struct Spinner(Mutex<Option<Turning>>);
+
+struct Turning {
+    says: mpsc::Sender<String>,
+    thread: JoinHandle<()>,
+}
 
 /// Begins to spin.
 pub fn spinner(ui: Ui, text: String) -> Spinner {
-    if !ui.draws() {
-        return Spinner(ProgressBar::hidden());
+    if !ui.draws() || ui.dumb {
+        return Spinner(Mutex::new(None));
     }
-    let style = ProgressStyle::with_template("{spinner} {msg}").expect("the template is a constant");
-    let spinner = ProgressBar::new_spinner().with_style(style).with_message(text);
-    spinner.enable_steady_tick(TICK);
-    Spinner(spinner)
+    let (says, said) = mpsc::channel();
+    let thread = thread::spawn(move || turn(ui, text, &said));
+    Spinner(Mutex::new(Some(Turning { says, thread })))
+}
+
+fn turn(ui: Ui, mut text: String, said: &mpsc::Receiver<String>) {
+    for frame in FRAMES.iter().cycle() {
+        let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        ui.draw(&format!("\r\x1b[K{frame} {}", cut(&text, width.saturating_sub(4))));
+        match said.recv_timeout(TICK) {
+            Ok(next) => text = next,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    ui.draw("\r\x1b[K");
 }
 
 impl Spinner {
+    fn turning(&self) -> MutexGuard<'_, Option<Turning>> {
+        // It is there, or it is not.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says something else from now on.
     pub fn say(&self, text: String) {
-        self.0.set_message(text);
+        if let Some(turning) = &*self.turning() {
+            // It ends only after its sender.
+            let _ = turning.says.send(text);
+        }
     }
 
     /// Takes it off the screen, once: afterwards the line belongs to the answer.
     pub fn clear(&self) {
-        if !self.0.is_finished() {
-            self.0.finish_and_clear();
+        if let Some(Turning { says, thread }) = self.turning().take() {
+            drop(says);
+            // What it drew is gone when it ends.
+            let _ = thread.join();
         }
     }
 }

@@ -61,9 +61,38 @@ struct ChatFile {
     stop: Vec<String>,
     local: Option<bool>,
     context: Option<u32>,
+    summarize: Option<WrittenSummaries>,
     think: Option<bool>,
     reasoning: Option<bool>,
     plain: Option<bool>,
+}
+
+/// `true`, `false`, or a model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum WrittenSummaries {
+    Switch(bool),
+    Model(String),
+}
+
+/// Whether what outgrows the context is summarised, and by which model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Summaries {
+    Off,
+    /// The one that answers.
+    SameModel,
+    Model(String),
+}
+
+impl Summaries {
+    /// `on`, `off`, or a model.
+    pub fn of(text: &str) -> Self {
+        match text {
+            "off" => Self::Off,
+            "on" | "" => Self::SameModel,
+            model => Self::Model(model.to_owned()),
+        }
+    }
 }
 
 /// The `[serve]` table: what is ours, and what the server knows itself.
@@ -121,6 +150,7 @@ pub struct ChatSettings {
     pub service: Option<qwenda::Builder>,
     /// Most tokens of the conversation that are sent.
     pub context_tokens_max: Option<u32>,
+    pub summaries: Summaries,
     /// Nobody else is to be asked, whatever the environment names.
     pub local: bool,
     pub think: Option<bool>,
@@ -278,12 +308,18 @@ impl Settings {
         within(lang, "--context", context_tokens_max, &format!("[1, {}]", u32::MAX), |value| value > 0)?;
         let local = args.local || file.local.unwrap_or(false);
         let (model, service) = self.answerer(args.model.model.as_deref(), args.model.threads, local)?;
+        let written = || match &file.summarize {
+            None | Some(WrittenSummaries::Switch(false)) => Summaries::Off,
+            Some(WrittenSummaries::Switch(true)) => Summaries::SameModel,
+            Some(WrittenSummaries::Model(name)) => Summaries::of(name),
+        };
         let think = args.think.then_some(true).or(args.no_think.then_some(false));
         Ok(ChatSettings {
             model,
             service,
             local,
             context_tokens_max,
+            summaries: args.summarize.as_deref().map_or_else(written, Summaries::of),
             think: think.or(file.think),
             plain: args.plain || file.plain.unwrap_or(false),
             reasoning: args.reasoning || file.reasoning.unwrap_or(false),

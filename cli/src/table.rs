@@ -1,5 +1,9 @@
 //! Tables for people: columns under headings, numbers to the right.
 
+/// Punctuation that begins no row, and such that ends none.
+const NEVER_FIRST: &str = "，。、；：？！）】》」”’…,.;:?!)]}%";
+const NEVER_LAST: &str = "（【《「“‘([{";
+
 /// Rows of cells under headings. A heading that begins with `>` has its column to the right.
 #[derive(Debug)]
 pub struct Table {
@@ -61,6 +65,60 @@ pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
+/// The text, cut so that it takes at most so many columns.
+pub fn cut(text: &str, most: usize) -> String {
+    if columns(text) <= most {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for c in text.chars() {
+        if columns(&cut) + columns(c.encode_utf8(&mut [0; 4])) + 1 > most {
+            break;
+        }
+        cut.push(c);
+    }
+    if most > 0 { cut + "…" } else { cut }
+}
+
+/// The text in rows of at most so many columns, broken between words; rows after the first of a line begin with
+/// `hang` spaces.
+pub fn fold(text: &str, width: usize, hang: usize) -> String {
+    let hang = if hang + 20 > width { 0 } else { hang };
+    let mut rows = Vec::new();
+    for line in text.split('\n') {
+        let mut row = String::new();
+        for piece in pieces(line) {
+            let hung = row.trim().is_empty();
+            if !hung && columns(&row) + columns(piece.trim_end()) > width {
+                rows.push(row.trim_end().to_owned());
+                row = " ".repeat(hang);
+            }
+            row += piece;
+        }
+        rows.push(row.trim_end().to_owned());
+    }
+    rows.join("\n")
+}
+
+/// Words with the spaces behind them, and characters of Chinese with the punctuation behind them.
+fn pieces(line: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut begin = 0;
+    let mut chars = line.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let Some((next_at, next)) = chars.peek().copied() else { break };
+        let wide = |c: char| columns(c.encode_utf8(&mut [0; 4])) == 2;
+        let ends = c == ' ' && next != ' ';
+        let between = (wide(c) || wide(next)) && next != ' ' && !NEVER_FIRST.contains(next) && !NEVER_LAST.contains(c);
+        if ends && !line[..at].trim().is_empty() || between {
+            pieces.push(&line[begin..next_at]);
+            begin = next_at;
+        }
+    }
+    pieces.push(&line[begin..]);
+    pieces
+}
+
 /// How many columns of a terminal a text takes: those of Chinese take two.
 pub fn columns(text: &str) -> usize {
     let wide = |c: char| {
@@ -73,6 +131,29 @@ pub fn columns(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_at_whole_characters() {
+        for (text, most, want) in
+            [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("你好吗", 4, "你…"), ("你", 1, "…"), ("x", 0, "")]
+        {
+            assert_eq!(cut(text, most), want, "{text} {most}");
+        }
+    }
+
+    #[test]
+    fn texts_are_folded_between_words_and_never_before_a_stop() {
+        for (text, width, hang, want) in [
+            ("one two three", 7, 0, "one two\nthree"),
+            ("  two three", 6, 0, "  two\nthree"),
+            ("/save FILE  keep it all, as Markdown", 30, 4, "/save FILE  keep it all, as\n    Markdown"),
+            ("一二三，四五", 6, 0, "一二\n三，四\n五"),
+            ("averylongword", 5, 0, "averylongword"),
+            ("a\n\nb", 5, 0, "a\n\nb"),
+        ] {
+            assert_eq!(fold(text, width, hang), want, "{text}");
+        }
+    }
 
     #[test]
     fn columns_line_up_whatever_the_language() {

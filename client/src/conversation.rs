@@ -18,6 +18,7 @@ use fit::Cut;
 use notes::Notes;
 pub use plan::Plan;
 pub use policy::Policy;
+pub use summary::Summary;
 
 /// A conversation. It grows by [`send`](Self::send); what is sent of it, its [`Policy`] says.
 ///

@@ -90,7 +90,7 @@ pub use builder::Builder;
 pub use chat::{ChatBuilder, IDEMPOTENCY_KEY_CHARS_MAX};
 pub use client::Client;
 pub use complete::{CompleteBuilder, Completion};
-pub use conversation::{Conversation, Plan, Policy};
+pub use conversation::{Conversation, Plan, Policy, Summary};
 pub use cost::Cost;
 pub use embed::{EmbedBuilder, Embeddings, Near};
 pub use error::{Attempt, Billed, Error, Fault, Kind, Lang, Limit, Result, Throttle};

@@ -123,7 +123,7 @@ fn plain_messages(entries: &[Entry]) -> Vec<Message> {
         match entry {
             Entry::Turn(turn) => messages.extend(turn.messages.iter().cloned()),
             Entry::System { text: Some(text) } => messages.push(Message::system(text.as_str())),
-            Entry::System { text: None } | Entry::Cleared => {}
+            Entry::System { text: None } | Entry::Cleared | Entry::Summary(_) => {}
         }
     }
     messages

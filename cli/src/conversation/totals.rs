@@ -25,8 +25,13 @@ impl Totals {
     pub fn add(&mut self, turn: &Turn) {
         match &turn.usage {
             Some(used) => self.count(used),
-            None => self.partly = true,
+            None => self.miss(),
         }
+    }
+
+    /// Something was not counted.
+    pub fn miss(&mut self) {
+        self.partly = true;
     }
 
     pub fn count(&mut self, used: &Used) {

@@ -30,6 +30,25 @@ texts! {
 
     // The line under an answer.
     usage_cost(cost: &str) { ", {cost} at list price", "，目录价 {cost}" }
+    summarising() { "summarising what was said", "正在概括之前的对话" }
+    summarised(turns: usize, model: &str, prompt: u64, completion: u64, cost: &str) {
+        "the {turns} oldest turn(s) are a summary by {model} from now on ({prompt} tokens in, {completion} out{cost})",
+        "最早的 {turns} 轮从此以 {model} 的概括代替（输入 {prompt} token，输出 {completion} token{cost}）"
+    }
+    summarised_uncounted(turns: usize, model: &str) {
+        "the {turns} oldest turn(s) are a summary by {model} from now on",
+        "最早的 {turns} 轮从此以 {model} 的概括代替"
+    }
+    no_summary(why: &str) { "there is no summary of what is left out: {why}", "未能概括省略的内容：{why}" }
+    summary_too_long() { "it would not fit", "概括放不下" }
+    summaries_are(model: &str) {
+        "what outgrows the context is summarised by {model}; `/summarize off` leaves it out instead",
+        "超出上下文的内容由 {model} 概括；`/summarize off` 则直接省略"
+    }
+    summaries_are_off() {
+        "what outgrows the context is left out; `/summarize on` has it summarised instead",
+        "超出上下文的内容直接省略；`/summarize on` 则先概括"
+    }
     totals(least: &str, prompt: u64, completion: u64, cost: &str, percent: &str, most: u64) {
         "so far {least}{prompt} in, {completion} out{cost}; context {percent} of {most}",
         "累计{least}输入 {prompt}，输出 {completion}{cost}；上下文已用 {percent}（共 {most}）"
@@ -147,6 +166,11 @@ pub const HELP: &[Text] = &[
         "chat.context",
         "Most tokens of the conversation that are sent (default: what the model takes; services: 100000)",
         "发送的对话最多 token 数（默认为模型上限；远程服务为 100000）",
+    ),
+    t(
+        "chat.summarize",
+        "Summarise what outgrows the context instead of leaving it out; by another model of the service with =MODEL",
+        "超出上下文的内容先概括再省略；=模型 可指定服务的另一个模型来概括",
     ),
     t("chat.think", "Have the model reason first, where it can", "让模型先思考（如支持）"),
     t("chat.no_think", "Have the model answer at once, where it can", "让模型直接回答（如支持）"),

@@ -61,6 +61,11 @@ pub const COMMANDS: &[Command] = &[
         ],
     ),
     c(
+        "/summarize",
+        [" [on|off|MODEL]", " [on|off|模型]"],
+        ["have what outgrows the context summarised, or left out", "超出上下文的内容先概括，或直接省略"],
+    ),
+    c(
         "/save",
         [" FILE", " 文件"],
         [
@@ -94,6 +99,8 @@ fn of(lang: Lang, texts: [&'static str; 2]) -> &'static str {
 
 /// Widest beginning of a line of the list; what is behind a wider one begins on the next.
 const LEFT_COLUMNS: usize = 18;
+/// Where what a command does begins.
+pub const HANG_COLUMNS: usize = LEFT_COLUMNS + 2;
 
 /// What `/help` prints.
 pub fn help(lang: Lang) -> String {
@@ -106,11 +113,12 @@ pub fn help(lang: Lang) -> String {
         }
         text += &format!("  {}\n", command.does(lang));
     }
-    text + &keys(lang)
+    text.pop();
+    text
 }
 
 texts! {
-    keys() {
+    help_keys() {
 "A line that ends in \\ goes on; so does a text between \"\"\" and \"\"\". Alt-Enter breaks a line.
 Tab completes commands, names and @files. Ctrl-O opens the text in your editor, Ctrl-R searches the history.
 Ctrl-C stops an answer. A line that begins with a space is not kept in the history.",

@@ -15,6 +15,20 @@ pub enum Entry {
     System { text: Option<String> },
     /// What was said before is no longer sent.
     Cleared,
+    /// The oldest turns are no longer sent; this is, in their place.
+    Summary(Told),
+}
+
+/// What is told of turns that are no longer sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// How many turns it tells of, from the first on since the last [`Entry::Cleared`].
+    pub turns: usize,
+    pub text: String,
+    /// Who told it.
+    pub model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Used>,
 }
 
 /// A question and all that came of it.

@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use self::{
-    entry::{Entry, Price, Turn, Used},
+    entry::{Entry, Price, Told, Turn, Used},
     file::Session,
 };
 

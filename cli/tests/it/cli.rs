@@ -159,6 +159,8 @@ fn completions_are_scripts() {
     for (shell, text) in [("bash", "complete -F"), ("zsh", "#compdef qwenda"), ("fish", "complete -c qwenda")] {
         assert!(home.run(&["completions", shell]).ok().contains(text), "{shell}");
     }
+    let fish = home.run(&["completions", "fish"]);
+    assert!(fish.ok().ends_with("completions\" -f -a \"bash elvish fish powershell zsh\"\n"), "{fish:#?}");
     home.run(&["completions", "tcsh"]).fails(2, &["`tcsh`", "bash"]);
 }
 

@@ -30,6 +30,7 @@ mod score;
 mod serve;
 mod sessions;
 mod shapes;
+mod summaries;
 #[cfg(unix)]
 mod terminal;
 mod tokens;

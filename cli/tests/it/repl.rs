@@ -469,6 +469,25 @@ fn what_the_conversation_took_stands_under_each_answer_also_the_next_day() {
 }
 
 #[test]
+fn summaries_are_asked_for_in_mid_conversation() {
+    let home = Home::new();
+    let mut terminal = start(&home);
+    terminal.enters("/summarize");
+    terminal.sees("what outgrows the context is left out");
+    terminal.enters("/summarize on");
+    terminal.sees("is summarised by tiny");
+    // A model that talks nonsense up to its limit has told nothing, and that is said.
+    let question = |n: u32| format!("{n} {}", "你好".repeat(60));
+    for n in 1..6 {
+        terminal.enters(&question(n));
+    }
+    terminal.sees("there is no summary of what is left out");
+    terminal.sees("the conversation outgrew the model's 512 tokens");
+    terminal.enters("/summarize off");
+    terminal.sees("is left out");
+}
+
+#[test]
 fn what_was_stopped_stays_in_the_session_and_is_marked() {
     let asks = Asks::new();
     asks.reply(begun("Because of "));

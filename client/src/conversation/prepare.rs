@@ -71,7 +71,7 @@ impl Conversation {
     /// What comes before the history, and what of it is sent.
     fn fitted(&self, history: &[Message], request: &ChatRequest) -> (Vec<Message>, Fitted) {
         let mut head = self.system.clone();
-        head.extend(self.notes.summary.as_deref().map(summary::message));
+        head.extend(self.notes.summary.as_deref().map(summary::Summary::message));
         // In the units of the estimate.
         let most = self.most(request).map(|most| most.saturating_mul(1000) / self.ratio);
         let tokens = Tokens {

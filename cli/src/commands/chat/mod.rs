@@ -164,7 +164,7 @@ async fn once(
     let tools = Tools::open(ui, settings, &args.tools, args.yes).await?;
     let who = who::find(ui, settings, chat).await?;
     who.say_where(ui);
-    let request = conversation.request(ui, chat, &who, &question)?;
+    let request = conversation.request(ui, chat, &who, &question).await?;
 
     let events = args.json && !args.no_stream;
     // What is held to a shape is printed once it is known to have it.

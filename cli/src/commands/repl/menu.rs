@@ -11,7 +11,7 @@ use rustyline::{
 };
 
 use super::offers::Offer;
-use crate::table::{columns, pad, plain};
+use crate::table::{columns, cut, pad, plain};
 
 /// Most rows of it.
 const ROWS_MAX: usize = 10;
@@ -244,21 +244,6 @@ fn common(offers: &[Offer]) -> &str {
     &first.text[..end.unwrap_or(first.text.len())]
 }
 
-/// The text, cut so that it takes at most so many columns.
-fn cut(text: &str, most: usize) -> String {
-    if columns(text) <= most {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    for c in text.chars() {
-        if columns(&cut) + columns(c.encode_utf8(&mut [0; 4])) + 1 > most {
-            break;
-        }
-        cut.push(c);
-    }
-    if most > 0 { cut + "…" } else { cut }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,12 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_at_whole_characters() {
-        for (text, most, want) in
-            [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("你好吗", 4, "你…"), ("你", 1, "…"), ("x", 0, "")]
-        {
-            assert_eq!(cut(text, most), want, "{text} {most}");
-        }
+    fn what_all_begin_with_ends_at_a_whole_character() {
         assert_eq!(common(&offers(&["你好", "你们"])), "你");
         assert_eq!(common(&offers(&["ab", "a"])), "a");
     }

@@ -27,7 +27,7 @@ use crate::{
     output::{Ui, harmless},
     screen::Show,
     sessions::Sessions,
-    settings::{ChatSettings, Settings},
+    settings::{ChatSettings, Settings, Summaries},
     table,
     templates::Templates,
     tools::Tools,
@@ -137,10 +137,16 @@ impl Repl<'_> {
     /// Puts the question, prints the answer, keeps both. A question that could not be answered is not
     /// kept; an answer that was stopped is, as far as it went.
     async fn ask(&mut self, question: Message) -> Result<Next, CliError> {
-        let caught_up = self.conversation.catch_up(self.ui);
-        let request = caught_up.and_then(|()| self.conversation.request(self.ui, &self.chat, &self.who, &question));
+        let request = match self.conversation.catch_up(self.ui) {
+            Ok(()) => self.conversation.request(self.ui, &self.chat, &self.who, &question).await,
+            Err(error) => Err(error),
+        };
         let request = match request {
             Ok(request) => request,
+            Err(error) if error.message.is_empty() => {
+                self.ui.notice(messages::stopped(self.ui.lang));
+                return Ok(Next::Prompt);
+            }
             Err(error) => {
                 self.ui.error(&error);
                 return Ok(Next::Prompt);
@@ -236,6 +242,12 @@ impl Repl<'_> {
         }
     }
 
+    fn help(&self) {
+        let (ui, lang) = (self.ui, self.ui.lang);
+        ui.say(&ui.folded(&commands::help(lang), commands::HANG_COLUMNS));
+        ui.say(&ui.folded(&commands::help_keys(lang), 0));
+    }
+
     fn list_forms(&self, roles: bool) {
         match Templates::read(self.ui.lang, self.settings) {
             Ok(templates) if roles => self.list(templates.roles()),
@@ -274,7 +286,7 @@ impl Repl<'_> {
     async fn act(&mut self, command: Slash) -> Result<Next, CliError> {
         let Self { ui, .. } = *self;
         match command {
-            Slash::Help => ui.say(&commands::help(ui.lang)),
+            Slash::Help => self.help(),
             Slash::Leave => return Ok(Next::Leave),
             Slash::Clear => match self.conversation.clear(ui) {
                 Ok(()) => ui.notice(messages::cleared(ui.lang)),
@@ -326,11 +338,21 @@ impl Repl<'_> {
             }
             Slash::Model(None) => self.list_models(),
             Slash::Model(Some(name)) => self.change_model(&name).await,
+            Slash::Summarize(wanted) => {
+                if let Some(text) = wanted {
+                    self.chat.summaries = Summaries::of(&text);
+                }
+                ui.notice(match &self.chat.summaries {
+                    Summaries::Off => words::summaries_are_off(ui.lang),
+                    Summaries::SameModel => words::summaries_are(ui.lang, &self.who.model),
+                    Summaries::Model(name) => words::summaries_are(ui.lang, &harmless(name)),
+                });
+            }
             Slash::Save(None) => ui.say(&messages::save_where(ui.lang)),
             Slash::Save(Some(file)) => self.save(&PathBuf::from(file)),
             Slash::Unknown(name) => {
                 ui.say(&messages::unknown_slash(ui.lang, &name));
-                ui.say(&commands::help(ui.lang));
+                self.help();
             }
         }
         Ok(Next::Prompt)

@@ -69,6 +69,7 @@ impl<'a> Offers<'a> {
             "/model" => (start, matching(self.models.clone(), rest)),
             "/session" => (start, matching(self.sessions(), rest)),
             "/reasoning" => (start, matching(vec![Offer::new("on", ""), Offer::new("off", "")], rest)),
+            "/summarize" => (start, matching(vec![Offer::new("on", ""), Offer::new("off", "")], rest)),
             "/role" => (start, matching(self.forms(true), rest)),
             "/template" => match rest.split_once(char::is_whitespace) {
                 None => (start, matching(self.forms(false), rest)),

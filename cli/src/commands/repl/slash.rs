@@ -13,6 +13,7 @@ pub enum Slash {
     /// Show the last, or say whether it is shown as it comes.
     Reasoning(Option<bool>),
     Save(Option<String>),
+    Summarize(Option<String>),
     Leave,
     Unknown(String),
 }
@@ -41,6 +42,7 @@ pub fn read(text: &str) -> Option<Slash> {
         "file" => Slash::File(rest),
         "session" => Slash::Session(rest),
         "save" => Slash::Save(rest),
+        "summarize" => Slash::Summarize(rest),
         "quit" | "exit" | "q" | "bye" => Slash::Leave,
         _ => Slash::Unknown(name.to_owned()),
     })
@@ -63,6 +65,7 @@ mod tests {
             ("/system be brief\nand kind", Some(Slash::System(some("be brief\nand kind")))),
             ("/role - ", Some(Slash::Role(some("-")))),
             ("/template translate to=French\nhi", Some(Slash::Template(some("translate to=French\nhi")))),
+            ("/summarize", Some(Slash::Summarize(None))),
             ("/save a b.json", Some(Slash::Save(some("a b.json")))),
             ("/reasoning", Some(Slash::Reasoning(None))),
             ("/reasoning off", Some(Slash::Reasoning(Some(false)))),
