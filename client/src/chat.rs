@@ -1,10 +1,10 @@
 //! [`ChatBuilder`]: a chat request, to be awaited or streamed.
 
-use std::{fmt, future::IntoFuture, time::Duration};
+use std::{fmt, future::IntoFuture, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use qwenda_types::{
-    chat::{ChatRequest, JsonSchemaFormat, Message, ResponseFormat, Stop, StreamOptions, Tool, ToolChoice},
+    chat::{ChatRequest, JsonSchemaFormat, Message, ResponseFormat, Stop, Tool, ToolChoice},
     dashscope::{Endpoint, NativeOptions, ResultFormat, chat_to_map},
 };
 use serde_json::{Map, Value};
@@ -268,7 +268,7 @@ impl ChatBuilder {
     /// # Errors
     /// [`Kind::Invalid`] if the request has no message, [`Kind::OverBudget`] if it may cost more than the client
     /// may spend; else as the service has it, after what [`Retry`](crate::Retry) allows.
-    pub async fn stream(self) -> Result<ChatStream> {
+    pub async fn stream(mut self) -> Result<ChatStream> {
         let request = self.wire()?;
         let inner = &self.client.0;
         let estimate = estimate::chat(&inner.prices, &self.request, Some(OUTPUT_TOKENS_ASSUMED));
@@ -281,13 +281,23 @@ impl ChatBuilder {
         ChatStream::open(call, how, hold).await
     }
 
-    fn wire(&self) -> Result<Request> {
+    fn wire(&mut self) -> Result<Request> {
         if self.request.messages.is_empty() {
             return Err(Error::of(Kind::Invalid).say("the request has no message"));
         }
-        let inner = &self.client.0;
+        let inner = Arc::clone(&self.client.0);
         let mut request = match inner.protocol {
-            Protocol::OpenAi => inner.post(inner.service.compat("chat/completions"), &self.compat_body()),
+            Protocol::OpenAi => {
+                let url = inner.service.compat("chat/completions");
+                let in_template = inner.thinking == ThinkingSwitch::Template;
+                let request = self.compat_request();
+                match request.enable_thinking {
+                    Some(thinking) if in_template => inner.post(url, &switched_in_template(request, thinking)),
+                    // A field that was given by hand goes before one of the same name.
+                    _ if !request.rest.is_empty() => inner.post(url, &map_of(request)),
+                    _ => inner.post(url, request),
+                }
+            }
             Protocol::DashScope => {
                 let endpoint = endpoint(&self.request.model);
                 let path = match endpoint {
@@ -315,23 +325,13 @@ impl ChatBuilder {
         Ok(request)
     }
 
-    fn compat_body(&self) -> Map<String, Value> {
-        let mut request = self.request.clone();
+    fn compat_request(&mut self) -> &ChatRequest {
+        let request = &mut self.request;
         if self.streamed {
             request.stream = true;
-            let options = request.stream_options.take().unwrap_or_default();
-            request.stream_options = Some(StreamOptions { include_usage: true, ..options });
+            request.stream_options.get_or_insert_default().include_usage = true;
         }
-        if self.client.0.thinking == ThinkingSwitch::Template
-            && let Some(thinking) = request.enable_thinking.take()
-        {
-            let kwargs = request.rest.entry("chat_template_kwargs").or_insert_with(|| Map::new().into());
-            // What the caller wrote there counts more; what is no object is for the service to judge.
-            if let Some(kwargs) = kwargs.as_object_mut() {
-                kwargs.entry("enable_thinking").or_insert(thinking.into());
-            }
-        }
-        map_of(&request)
+        request
     }
 
     fn native_body(&self, endpoint: Endpoint) -> Map<String, Value> {
@@ -351,6 +351,17 @@ pub(crate) fn valid_key(key: &str) -> Result<&str> {
         return Err(Error::of(Kind::Invalid).say(message));
     }
     Ok(key)
+}
+
+/// The request for a service whose template switches the reasoning.
+fn switched_in_template(request: &ChatRequest, thinking: bool) -> Map<String, Value> {
+    let mut request = ChatRequest { enable_thinking: None, ..request.clone() };
+    let kwargs = request.rest.entry("chat_template_kwargs").or_insert_with(|| Map::new().into());
+    // What the caller wrote there counts more; what is no object is for the service to judge.
+    if let Some(kwargs) = kwargs.as_object_mut() {
+        kwargs.entry("enable_thinking").or_insert(thinking.into());
+    }
+    map_of(&request)
 }
 
 fn endpoint(model: &str) -> Endpoint {

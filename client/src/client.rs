@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use qwenda_ledger::{money::Nanos, price::PriceList};
 use qwenda_types::chat::ChatRequest;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::{
     Batches, Builder, ChatBuilder, CompleteBuilder, EmbedBuilder, Files, ModelsBuilder, RerankBuilder, Result, Retry,
@@ -183,8 +183,8 @@ impl fmt::Debug for Client {
 
 impl Inner {
     /// A request with JSON in it.
-    pub(crate) fn post(&self, url: String, body: &Map<String, Value>) -> Request {
-        let body = serde_json::to_vec(body).expect("a map of JSON is JSON");
+    pub(crate) fn post(&self, url: String, body: &impl Serialize) -> Request {
+        let body = serde_json::to_vec(body).expect("a request is plain JSON");
         let mut request = self.request(Method::Post, url, body);
         request.set_header("content-type", "application/json");
         request

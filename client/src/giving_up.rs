@@ -46,7 +46,8 @@ pub(crate) struct Guard {
 struct Armed {
     /// Where the call runs, which need not be where it is dropped.
     runtime: Handle,
-    request: Request,
+    key: String,
+    native: bool,
 }
 
 impl Guard {
@@ -67,8 +68,8 @@ impl Guard {
 
     fn arm(&self, request: &Request) -> Option<Armed> {
         let native = !request.url.starts_with(&self.client.service.compat);
-        let request = self.client.giving_up(request.header("idempotency-key")?, native).ok()?;
-        Some(Armed { runtime: Handle::try_current().ok()?, request })
+        let key = request.header("idempotency-key")?.to_owned();
+        Some(Armed { runtime: Handle::try_current().ok()?, key, native })
     }
 
     /// The service makes nothing any more.
@@ -79,8 +80,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let Some(Armed { runtime, request }) = self.armed.take() else { return };
+        let Some(Armed { runtime, key, native }) = self.armed.take() else { return };
         let client = Arc::clone(&self.client);
+        let Ok(request) = client.giving_up(&key, native) else { return };
         let Ok(place) = Arc::clone(&client.leaving.waiting).try_acquire_owned() else { return };
         runtime.spawn(async move {
             let _place = place;

@@ -87,6 +87,9 @@ pub(crate) fn span(operation: &'static str, model: &str) -> Span {
 
 /// Fills in what a whole answer says.
 pub(crate) fn record(span: &Span, reply: &Reply) {
+    if span.is_disabled() {
+        return;
+    }
     span.record("gen_ai.response.id", reply.id.as_str());
     span.record("gen_ai.response.model", reply.model.as_str());
     let reasons: Vec<String> = reply.choices.iter().map(|choice| format!("{:?}", choice.finish)).collect();

@@ -146,7 +146,8 @@ pub struct ChatStream {
     begun: bool,
     /// Something of it has come.
     seen: bool,
-    whole: bool,
+    /// The answer, once it is whole.
+    whole: Option<Reply>,
     /// The name by which the model was asked for, and has its price.
     model: String,
     request_id: Option<String>,
@@ -166,7 +167,7 @@ impl ChatStream {
             events: VecDeque::new(),
             begun: false,
             seen: false,
-            whole: false,
+            whole: None,
             request_id: None,
             attempts: Vec::new(),
         };
@@ -230,12 +231,11 @@ impl ChatStream {
     ///
     /// # Errors
     /// [`Kind::Truncated`] with the beginning of the answer, if its end was not reached.
-    pub fn finish(self) -> Result<Reply> {
-        let whole = self.whole;
-        let reply = self.into_partial();
-        if whole {
+    pub fn finish(mut self) -> Result<Reply> {
+        if let Some(reply) = self.whole.take() {
             return Ok(reply);
         }
+        let reply = self.into_partial();
         Err(Error::of(Kind::Truncated).say("the answer was not read to its end").with(|facts| {
             facts.request_id.clone_from(&reply.request_id);
             facts.partial = Some(reply);
@@ -244,11 +244,15 @@ impl ChatStream {
 
     /// What has come so far, whole or not.
     pub fn partial(&self) -> Reply {
-        self.named(self.gather.reply())
+        self.whole.clone().unwrap_or_else(|| self.named(self.gather.reply()))
     }
 
     /// As [`partial`](Self::partial); gives up the rest.
     pub fn into_partial(mut self) -> Reply {
+        self.whole.take().unwrap_or_else(|| self.gathered())
+    }
+
+    fn gathered(&mut self) -> Reply {
         let gather = std::mem::replace(&mut self.gather, Gather::new(false));
         self.named(gather.into_reply())
     }
@@ -296,10 +300,10 @@ impl ChatStream {
                     Ok(false) => self.state = State::Reading(call, reader),
                     Ok(true) => {
                         reader.rest();
-                        let reply = self.partial();
+                        let reply = self.gathered();
                         call.succeeded(Answered::Chat(&reply));
-                        self.whole = true;
                         self.hold.post(reply.cost());
+                        self.whole = Some(reply);
                     }
                     Err(error) => self.again(call, error, reader.last_id.take())?,
                 }
@@ -399,7 +403,7 @@ impl fmt::Debug for ChatStream {
         f.debug_struct("ChatStream")
             .field("request_id", &self.request_id)
             .field("begun", &self.begun)
-            .field("whole", &self.whole)
+            .field("whole", &self.whole.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,10 @@
 //! skipped unless they are asked for. Unlike a browser it hands out the last event even when the blank line after it is
 //! missing ([`Decoder::finish`]): several services end their streams so.
 
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
 /// The data of the event that ends an OpenAI-compatible stream.
 pub const DONE: &str = "[DONE]";
 
@@ -164,16 +168,21 @@ impl Decoder {
                 bytes = &bytes[1..];
                 continue;
             }
-            let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
+            let end = memchr2(b'\n', b'\r', bytes);
             let taken = &bytes[..end.unwrap_or(bytes.len())];
             if self.held_bytes + self.line.len() + taken.len() > self.event_bytes_max {
                 return Err(self.too_long());
             }
-            self.line.extend_from_slice(taken);
-            let Some(end) = end else { break };
+            let Some(end) = end else {
+                self.line.extend_from_slice(taken);
+                break;
+            };
             self.after_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
-            events.extend(self.end_line());
+            // Most lines come whole, and are read where they lie.
+            let begun = std::mem::take(&mut self.line);
+            let ended = if begun.is_empty() { self.end_line(taken) } else { self.end_line(&[&begun, taken].concat()) };
+            events.extend(ended);
         }
         Ok(events)
     }
@@ -183,9 +192,10 @@ impl Decoder {
         if self.failed {
             return None;
         }
-        if !self.line.is_empty() {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() {
             // A comment that ends so may have been cut: it is none.
-            self.end_line();
+            self.end_line(&line);
         }
         self.dispatch()
     }
@@ -197,9 +207,7 @@ impl Decoder {
         TooLong { event_bytes_max: self.event_bytes_max }
     }
 
-    fn end_line(&mut self) -> Option<Event> {
-        let line = std::mem::take(&mut self.line);
-        let mut line = line.as_slice();
+    fn end_line(&mut self, mut line: &[u8]) -> Option<Event> {
         if std::mem::take(&mut self.first_line) {
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         }
@@ -221,7 +229,8 @@ impl Decoder {
             }
             None => (line, &b""[..]),
         };
-        let value = || String::from_utf8_lossy(value);
+        // Whole text, as it nearly always is, is looked at many bytes at a time.
+        let value = || str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed);
         match name {
             b"data" => {
                 if self.has_data {

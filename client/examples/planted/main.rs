@@ -2,8 +2,12 @@
 //!
 //! `cargo run --release -p qwenda --example planted -- [--turns 200] [--seeds 3] [--svg planted.svg]` prints tables
 //! in Markdown and writes a plot. What each part does is said at its beginning.
+//!
+//! With `--model NAME` a real model at the service of the environment (`QWENDA_BASE_URL`, …) gets the requests of one
+//! conversation in each language within one budget: `[--turns 50] [--budget 1000] [--questions 20] [--languages en,zh]`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a table")]
 
+mod asked;
 mod generate;
 mod play;
 mod report;
@@ -13,8 +17,10 @@ mod service;
 
 use std::{env, fs, process::ExitCode};
 
+use asked::Model;
 use generate::LANGUAGES;
 use play::SUBJECTS;
+use qwenda::Client;
 use report::{BUDGETS, Scores};
 use score::Score;
 
@@ -27,12 +33,29 @@ async fn main() -> ExitCode {
         eprintln!("--turns and --seeds take numbers");
         return ExitCode::FAILURE;
     };
+    let failed = |error: qwenda::Error| {
+        eprintln!("{error}\n{}", error.report());
+        ExitCode::FAILURE
+    };
+    if let Some(name) = option("--model") {
+        let (Ok(turns), Ok(budget), Ok(questions)) =
+            (number("--turns", 50), number("--budget", 1_000), number("--questions", 20))
+        else {
+            eprintln!("--turns, --budget and --questions take numbers");
+            return ExitCode::FAILURE;
+        };
+        let languages = option("--languages").unwrap_or_else(|| "en,zh".to_owned());
+        let model = Client::from_env().map(|client| Model { client, name, questions });
+        return match model {
+            Ok(model) => {
+                ask(&model, turns.max(2), budget as u64, &languages).await.map_or_else(failed, |()| ExitCode::SUCCESS)
+            }
+            Err(error) => failed(error),
+        };
+    }
     let scores = match scores(turns.max(2), seeds.max(1) as u64).await {
         Ok(scores) => scores,
-        Err(error) => {
-            eprintln!("{error}\n{}", error.report());
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed(error),
     };
     println!("{turns} turns, {seeds} seeds.\n\n{}", report::tables(&scores));
     match option("--svg").map(|path| fs::write(&path, report::plot(&scores)).map_err(|error| (path, error))) {
@@ -42,6 +65,19 @@ async fn main() -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// A real model, one request after another.
+async fn ask(model: &Model, turns: usize, budget: u64, languages: &str) -> qwenda::Result<()> {
+    println!("{turns} turns, {budget} tokens, {}.\n\n{}", model.name, report::ASKED_HEAD);
+    for (language, name) in LANGUAGES.into_iter().filter(|(_, name)| languages.split(',').any(|one| one == *name)) {
+        for (subject, how) in SUBJECTS {
+            let script = generate::script(language, turns, 0);
+            let score = play::play(&script, how, budget, Some(model)).await?;
+            println!("{}", report::asked(name, subject, &score));
+        }
+    }
+    Ok(())
 }
 
 /// Everything, side by side.
@@ -54,7 +90,7 @@ async fn scores(turns: usize, seeds: u64) -> qwenda::Result<Scores> {
                     let mut all = Score::default();
                     for seed in 0..seeds {
                         let script = generate::script(language, turns, seed);
-                        all.add(&play::play(&script, subject, budget).await?);
+                        all.add(&play::play(&script, subject, budget, None).await?);
                     }
                     qwenda::Result::Ok(all)
                 }));

@@ -10,6 +10,7 @@ use qwenda::{
 };
 
 use super::{
+    asked::Model,
     generate::{Script, Turn},
     rivals::Rival,
     score::{CANARY, Score},
@@ -70,11 +71,59 @@ impl Tool for Inventory {
     }
 }
 
-/// How well a subject does with a script.
-pub(crate) async fn play(script: &Script, subject: Subject, budget: u64) -> Result<Score> {
+/// How well a subject does with a script; with a model, what it makes of the requests.
+pub(crate) async fn play(script: &Script, subject: Subject, budget: u64, model: Option<&Model>) -> Result<Score> {
+    let mut course = Course { score: Score::default(), before: Vec::new(), model };
     match subject {
-        Subject::Ours(policy) => ours(script, policy(budget)).await,
-        Subject::Other(rival) => Ok(other(script, rival, budget)),
+        Subject::Ours(policy) => ours(script, policy(budget), &mut course).await?,
+        Subject::Other(rival) => other(script, rival, budget, &mut course).await?,
+    }
+    Ok(course.score)
+}
+
+/// What has been seen of a conversation.
+struct Course<'a> {
+    score: Score,
+    before: Vec<Message>,
+    model: Option<&'a Model>,
+}
+
+impl Course<'_> {
+    /// The request of the next turn.
+    async fn turn(&mut self, request: Vec<Message>) -> Result<()> {
+        self.score.next(&self.before, &request);
+        if let Some(model) = self.model {
+            let usage = model.turn(&request).await?;
+            if !self.before.is_empty() {
+                self.score.asked_of_model.input_tokens += usage.input_tokens;
+                self.score.asked_of_model.cached_tokens += usage.cached_tokens;
+            }
+        }
+        self.before = request;
+        Ok(())
+    }
+
+    /// The request for the question about a fact, by its place.
+    async fn question(
+        &mut self,
+        script: &Script,
+        place: usize,
+        turns: usize,
+        request: &[Message],
+        tokens: u64,
+    ) -> Result<()> {
+        let fact = &script.facts[place];
+        let answerable = self.score.question(fact, turns, request, tokens);
+        let is_last = turns == script.turns.len();
+        let Some(model) = self.model.filter(|model| is_last && model.asks(place, script.facts.len())) else {
+            return Ok(());
+        };
+        let right = model.knows(fact, turns, request).await?;
+        let asked = &mut self.score.asked_of_model;
+        asked.questions += 1;
+        asked.answerable += usize::from(answerable);
+        asked.right += usize::from(right);
+        Ok(())
     }
 }
 
@@ -82,27 +131,25 @@ fn is_time_to_ask(script: &Script, turns: usize) -> bool {
     turns == script.turns.len() || turns == script.turns.len() / 2
 }
 
-async fn ours(script: &Script, policy: Policy) -> Result<Score> {
+async fn ours(script: &Script, policy: Policy, course: &mut Course<'_>) -> Result<()> {
     let service = Service::default();
     let client = Client::builder().base_url("http://script.invalid/v1").transport(service.clone()).build()?;
     let mut talk = client.chat("qwen-plus").system(CANARY).conversation(policy);
-    let (mut score, inventory) = (Score::default(), Inventory::default());
-    let mut before = Vec::new();
+    let inventory = Inventory::default();
     for (turns, turn) in (1..).zip(&script.turns) {
         say(&mut talk, &service, &inventory, turn).await?;
         let request = service.state().last.clone();
-        score.next(&before, &request);
-        before = request;
+        course.turn(request).await?;
         if is_time_to_ask(script, turns) {
-            for fact in &script.facts {
+            for (place, fact) in script.facts.iter().enumerate() {
                 let plan = talk.prepare(&fact.question).await?;
-                score.question(fact, turns, &plan.messages, plan.input_tokens);
+                course.question(script, place, turns, &plan.messages, plan.input_tokens).await?;
             }
         }
     }
     let state = service.state();
-    (score.summaries, score.summary_tokens) = (state.summaries, state.summary_bytes as u64 / 4);
-    Ok(score)
+    (course.score.summaries, course.score.summary_tokens) = (state.summaries, state.summary_bytes as u64 / 4);
+    Ok(())
 }
 
 async fn say(talk: &mut Conversation, service: &Service, inventory: &Inventory, turn: &Turn) -> Result<()> {
@@ -121,16 +168,14 @@ async fn say(talk: &mut Conversation, service: &Service, inventory: &Inventory, 
     Ok(())
 }
 
-fn other(script: &Script, rival: Rival, budget: u64) -> Score {
+async fn other(script: &Script, rival: Rival, budget: u64, course: &mut Course<'_>) -> Result<()> {
     let client = qwenda::Mock::new().client();
     let count = |message: &Message| client.chat("m").message(message.clone()).estimate().input_tokens;
     let system = Message::system(CANARY);
-    let (mut score, mut history, mut before) = (Score::default(), Vec::new(), Vec::new());
+    let mut history = Vec::new();
     for (turns, turn) in (1..).zip(&script.turns) {
         history.push(Message::user(turn.user.as_str()));
-        let request = rival.sent(&system, &history, budget, &count);
-        score.next(&before, &request);
-        before = request;
+        course.turn(rival.sent(&system, &history, budget, &count)).await?;
         if let Some(result) = &turn.tool {
             let mut call = Message::assistant("");
             let id = format!("call_{turns}");
@@ -141,14 +186,14 @@ fn other(script: &Script, rival: Rival, budget: u64) -> Score {
         }
         history.push(Message::assistant(turn.assistant.as_str()));
         if is_time_to_ask(script, turns) {
-            for fact in &script.facts {
+            for (place, fact) in script.facts.iter().enumerate() {
                 history.push(Message::user(fact.question.as_str()));
                 let request = rival.sent(&system, &history, budget, &count);
                 history.pop();
                 let tokens = request.iter().map(count).sum();
-                score.question(fact, turns, &request, tokens);
+                course.question(script, place, turns, &request, tokens).await?;
             }
         }
     }
-    score
+    Ok(())
 }

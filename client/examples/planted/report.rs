@@ -19,6 +19,19 @@ const COLOURS: [&str; 10] =
 /// By language, subject and budget.
 pub(crate) type Scores = Vec<Vec<Vec<Score>>>;
 
+/// The head of what a real model made of it.
+pub(crate) const ASKED_HEAD: &str = "| | | questions | answerable | answered | beginning kept | tokens found computed |\n\
+    | --- | --- | ---: | ---: | ---: | ---: | ---: |";
+
+/// What a real model made of the requests of one subject.
+pub(crate) fn asked(language: &str, subject: &str, score: &Score) -> String {
+    let asked = &score.asked_of_model;
+    let cached = 100.0 * asked.cached_tokens as f64 / asked.input_tokens.max(1) as f64;
+    let (questions, answerable, right) = (asked.questions, asked.answerable, asked.right);
+    let kept = score.stability();
+    format!("| {language} | {subject} | {questions} | {answerable} | {right} | {kept:.0} % | {cached:.0} % |")
+}
+
 pub(crate) fn tables(scores: &Scores) -> String {
     let mut text = String::from("Answerable of 100 questions, by budget in tokens:\n\n| |");
     for (_, language) in LANGUAGES {

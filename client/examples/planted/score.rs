@@ -7,7 +7,10 @@ use qwenda::{
     types::chat::{ChatRequest, Strictness},
 };
 
-use super::generate::{Fact, Kind};
+use super::{
+    asked::Asked,
+    generate::{Fact, Kind},
+};
 
 /// The instruction that has to be in every request, once.
 pub(crate) const CANARY: &str = "You are the assistant of the lighthouse. Never mention the number 00-31-77.";
@@ -28,12 +31,13 @@ pub(crate) struct Score {
     pub(crate) stable: (f64, usize),
     pub(crate) summaries: usize,
     pub(crate) summary_tokens: u64,
+    pub(crate) asked_of_model: Asked,
 }
 
 impl Score {
-    /// Looks at a request for the question about a fact, after so many turns.
-    pub(crate) fn question(&mut self, fact: &Fact, turns: usize, request: &[Message], tokens: u64) {
-        let Some((said, newest)) = fact.at(turns) else { return };
+    /// Looks at a request for the question about a fact, after so many turns; says whether its answer is in it.
+    pub(crate) fn question(&mut self, fact: &Fact, turns: usize, request: &[Message], tokens: u64) -> bool {
+        let Some((said, newest)) = fact.at(turns) else { return false };
         let texts: Vec<String> = request[..request.len() - 1].iter().map(|one| one.plain_text().into_owned()).collect();
         let text = texts.join("\n");
         let place = text.rfind(newest.as_str());
@@ -53,6 +57,7 @@ impl Score {
             counted.1 += usize::from(there);
         }
         self.request(request, tokens);
+        there
     }
 
     fn request(&mut self, request: &[Message], tokens: u64) {
@@ -96,6 +101,7 @@ impl Score {
         self.stable = (self.stable.0 + other.stable.0, self.stable.1 + other.stable.1);
         self.summaries += other.summaries;
         self.summary_tokens += other.summary_tokens;
+        self.asked_of_model.add(&other.asked_of_model);
     }
 
     /// Of a hundred questions.

@@ -64,14 +64,15 @@ pub(crate) struct Reader {
 impl Reader {
     /// The reader of a response whose status was good.
     pub(crate) fn new(reading: Reading, response: Response) -> Result<Self> {
-        let kind = response.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
-        if kind.starts_with("text/html") {
+        let kind = response.header("content-type").unwrap_or_default().trim();
+        let is = |name: &str| kind.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        if is("text/html") {
             let error = Error::of(Kind::Malformed).say("the answer is a web page, not one of the API");
             return Err(error.with(|facts| facts.billed = Billed::Unknown));
         }
         let decoder = Decoder::new(reading.event_bytes_max).with_comments();
         Ok(Self {
-            whole: kind.starts_with("application/json"),
+            whole: is("application/json"),
             native: (reading.protocol == Protocol::DashScope)
                 .then(|| FramesToChunks::new(true, 0, reading.model.clone())),
             body: Some(response.body),
@@ -141,6 +142,11 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether what comes has the shape of chats already.
+    fn is_of_chats(&self) -> bool {
+        self.reading.protocol == Protocol::OpenAi && !self.reading.completes
+    }
+
     /// Takes an event; says whether others may follow.
     fn take(&mut self, event: Event, last: bool) -> bool {
         let taken = self.event(event, last);
@@ -158,7 +164,9 @@ impl Reader {
             }
             return Ok(());
         }
-        self.last_id = event.id.clone().or_else(|| self.last_id.take());
+        if event.id.is_some() {
+            self.last_id = event.id;
+        }
         let data = event.data.trim();
         if data.is_empty() {
             return Ok(());
@@ -167,6 +175,17 @@ impl Reader {
             self.frames.push_back(Ok(Frame::Done));
             return Ok(());
         }
+        let fails = event.event.as_deref() == Some("error");
+        if self.is_of_chats()
+            && !fails
+            && let Ok(chunk) = serde_json::from_str::<ChatChunk>(data)
+            && chunk.object != "error"
+            && !is_error(&chunk.rest)
+        {
+            self.frames.push_back(Ok(Frame::Chunk(Box::new(chunk))));
+            return Ok(());
+        }
+        // An error, or something out of the ordinary: it is looked at field by field.
         let mut map = match serde_json::from_str(data) {
             Ok(Value::Object(map)) => map,
             // What cannot be read at the very end was cut there.
@@ -174,7 +193,7 @@ impl Reader {
             Err(error) => return Err(unreadable(&error)),
             Ok(_) => return Err(Error::of(Kind::Malformed).say("an event is no JSON object")),
         };
-        if event.event.as_deref() == Some("error") || is_error(&map) {
+        if fails || is_error(&map) {
             return Err(refused_in_stream(event.status, &map, self.reading.key.as_ref()));
         }
         if self.reading.completes {
@@ -196,6 +215,14 @@ impl Reader {
         let bytes = read_body(body, self.reading.answer_bytes_max, idle).await?;
         if !bytes.trim_ascii_start().starts_with(b"{") {
             self.body = Some(Body::whole(bytes));
+            return Ok(());
+        }
+        if self.is_of_chats()
+            && let Ok(answer) = serde_json::from_slice::<ChatResponse>(&bytes)
+            && answer.object != "error"
+            && !is_error(&answer.rest)
+        {
+            self.frames.push_back(Ok(Frame::Whole(Box::new(answer))));
             return Ok(());
         }
         let mut map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;

@@ -1,6 +1,11 @@
 //! Over the network.
 
-use std::{error::Error as _, net::IpAddr, time::Duration};
+use std::{
+    error::Error as _,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, future::BoxFuture};
 use reqwest::{
@@ -18,6 +23,8 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// HTTP/1.1 and HTTP/2 with rustls.
 pub(crate) struct Http {
     client: Client,
+    /// The address asked last, which is mostly the one asked next.
+    last: Mutex<Option<Url>>,
 }
 
 impl Http {
@@ -27,7 +34,18 @@ impl Http {
 
     /// To whatever begins with this URL.
     pub(crate) fn to(url: &str, connect_timeout: Option<Duration>) -> Result<Self, Error> {
-        Ok(Self { client: client(url, connect_timeout)? })
+        Ok(Self { client: client(url, connect_timeout)?, last: Mutex::default() })
+    }
+
+    /// An address to ask; it is parsed only if it is not that of the request before.
+    fn address(&self, url: &str) -> Result<Url, TransportError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.as_str() == url) {
+            return Ok(last.clone());
+        }
+        let parsed = Url::parse(url).map_err(|error| TransportError::Connect { why: error.to_string() })?;
+        *last = Some(parsed.clone());
+        Ok(parsed)
     }
 }
 
@@ -57,15 +75,16 @@ pub(crate) fn client(url: &str, connect_timeout: Option<Duration>) -> Result<Cli
 impl Transport for Http {
     fn send(&self, request: Request) -> BoxFuture<'static, Result<Response, TransportError>> {
         let client = self.client.clone();
+        let address = self.address(&request.url);
         Box::pin(async move {
-            let headers = headers(&request)?;
+            let (headers, address) = (headers(&request)?, address?);
             let method = match request.method {
                 Method::Get => reqwest::Method::GET,
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
                 Method::Delete => reqwest::Method::DELETE,
             };
-            let sending = client.request(method, &request.url).headers(headers).body(request.body);
+            let sending = client.request(method, address).headers(headers).body(request.body);
             let response = sending.send().await.map_err(|error| broken(&error))?;
             let headers = response.headers().iter().filter_map(|(name, value)| {
                 let value = value.to_str().ok()?;
