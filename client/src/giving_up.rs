@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    Result,
+    Client, Result,
     client::Inner,
     transport::{Method, Request, within},
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Answers that are being given up at once; the others wait.
 const AT_ONCE_MAX: usize = 8;
 /// Answers that are being given up or wait for it. Beyond that the service finds out by itself.
-const WAITING_MAX: usize = 1024;
+const WAITING_MAX: u32 = 1024;
 /// An attempt takes no longer than this.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// The request itself may have been overtaken: what is not known yet is asked for once more.
@@ -33,7 +33,7 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { at_once: Semaphore::new(AT_ONCE_MAX), waiting: Arc::new(Semaphore::new(WAITING_MAX)) }
+        Self { at_once: Semaphore::new(AT_ONCE_MAX), waiting: Arc::new(Semaphore::new(WAITING_MAX as usize)) }
     }
 }
 
@@ -99,6 +99,24 @@ impl Drop for Guard {
             }
             tracing::debug!("an answer that nobody waits for could not be given up");
         });
+    }
+}
+
+impl Client {
+    /// Waits until the service was told of all answers that this client and its clones dropped before their end.
+    /// They are told of in the background; a program that ends at once would leave the service to generate for
+    /// nobody. Without such answers it returns at once, and within a minute if the service cannot be reached.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let client = qwenda::Mock::new().client();
+    /// let _ = tokio::time::timeout(std::time::Duration::from_secs(1), client.settled()).await;
+    /// # }
+    /// ```
+    pub async fn settled(&self) {
+        // All places at once are to be had when nobody has one. They are never closed.
+        let _all = self.0.leaving.waiting.acquire_many(WAITING_MAX).await;
     }
 }
 

@@ -1,6 +1,10 @@
 //! `qwenda chat` asks a service: what is sent, what is shown, and how it ends when it does not answer.
 
-use std::net::TcpListener;
+use std::{
+    io::Read,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use qwenda_testkit::{Asked, FakeUpstream, Framing, Reply};
 use serde_json::{Value, json};
@@ -176,4 +180,26 @@ fn an_address_that_is_none_is_a_wrong_setting() {
     let home = Home::new();
     let ran = Ran::of(home.command(&["chat", "hi"]).env("QWENDA_BASE_URL", "nowhere").output().unwrap());
     ran.fails(2, &[]);
+}
+
+#[test]
+fn a_service_whose_answer_is_stopped_is_told_before_the_program_ends() {
+    let asks = Asks::new();
+    asks.reply(begun("Because of "));
+    asks.reply(answer("", &["gone"]));
+    let mut command = asks.home.command(&["chat", "why"]);
+    let mut child = command.envs(asks.env()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut read = [0; 7];
+    child.stdout.as_mut().unwrap().read_exact(&mut read).unwrap();
+    assert_eq!(&read, b"Because");
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let asked = asks.asked();
+    let key =
+        |asked: &Asked| asked.head.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked[1].head.to_lowercase().starts_with("delete ") && asked[1].head.contains("/replay"), "{asked:?}");
+    assert!(key(&asked[0]).is_some());
+    assert_eq!(key(&asked[0]), key(&asked[1]));
 }

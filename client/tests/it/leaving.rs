@@ -94,6 +94,18 @@ async fn futures_that_are_dropped_give_their_answers_up_whatever_they_ask_for() 
 }
 
 #[tokio::test]
+async fn who_ends_waits_until_all_is_given_up() {
+    let service = Service::start(vec![endless(), endless(), endless()]).await;
+    let client = to(&service);
+    client.settled().await;
+    for _ in 0..3 {
+        drop(begun(&client).await);
+    }
+    client.settled().await;
+    assert_eq!(service.given_up(0).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_stream_may_be_dropped_where_no_runtime_is() {
     let service = Service::start(vec![endless()]).await;
     let stream = begun(&to(&service)).await;

@@ -6,6 +6,7 @@ mod schema;
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
+    time::Duration,
 };
 
 use qwenda::{
@@ -240,13 +241,19 @@ fn conversation(ui: Ui, settings: &Settings, chat: &ChatSettings, args: &args::C
     Ok(conversation)
 }
 
+/// A service that cannot be told that nobody waits for its answer finds out by itself.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Asks and shows what comes. `sent` is how many messages the request has.
 pub async fn answer(ui: Ui, who: &Who, show: Show, run: RunBuilder, sent: usize) -> Result<Answer, CliError> {
     let count = |text: &str| who.tokens_about(text);
     // Listening begins before there is anything on the screen that one might want to stop.
     let stop = interrupt::ctrl_c();
     let mut screen = Screen::new(ui, show, &count);
-    let answer = answer::ask(run, sent, |event| screen.event(event), stop).await?;
+    let answer = answer::ask(run, sent, |event| screen.event(event), stop).await;
+    // Of an answer that was stopped the service is told before this program may be over. Otherwise that is nothing.
+    let _ = tokio::time::timeout(SETTLING, who.client.settled()).await;
+    let answer = answer?;
     screen.end()?;
     Ok(answer)
 }
