@@ -24,6 +24,7 @@ use crate::{
 
 /// Longest idempotency key, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+const PRESERVE_THINKING: &str = "preserve_thinking";
 /// The native dialect has two addresses for chats; these models are at the one for several kinds of input.
 const MULTIMODAL: [&str; 10] = [
     "qwen3.5-",
@@ -161,6 +162,17 @@ impl ChatBuilder {
         self
     }
 
+    /// Whether the model reads again what it reasoned in earlier turns, billed as input; its own default otherwise.
+    /// Conversations and runs of tools keep the reasoning in their messages then. Within a turn, while calls of tools
+    /// get their results, models always read it: their templates want it so.
+    pub fn preserve_thinking(self, preserve: bool) -> Self {
+        self.field(PRESERVE_THINKING, preserve)
+    }
+
+    pub(crate) fn preserves_thinking(&self) -> bool {
+        self.request.rest.get(PRESERVE_THINKING) == Some(&Value::Bool(true))
+    }
+
     /// Most tokens of reasoning; at least 1.
     pub fn thinking_budget(mut self, tokens: u32) -> Self {
         self.request.thinking_budget = Some(tokens);
@@ -291,11 +303,13 @@ impl ChatBuilder {
                 let url = inner.service.compat("chat/completions");
                 let in_template = inner.thinking == ThinkingSwitch::Template;
                 let request = self.compat_request();
-                match request.enable_thinking {
-                    Some(thinking) if in_template => inner.post(url, &switched_in_template(request, thinking)),
+                if in_template {
+                    inner.post(url, &switched_in_template(request))
+                } else if !request.rest.is_empty() {
                     // A field that was given by hand goes before one of the same name.
-                    _ if !request.rest.is_empty() => inner.post(url, &map_of(request)),
-                    _ => inner.post(url, request),
+                    inner.post(url, &map_of(request))
+                } else {
+                    inner.post(url, request)
                 }
             }
             Protocol::DashScope => {
@@ -354,12 +368,16 @@ pub(crate) fn valid_key(key: &str) -> Result<&str> {
 }
 
 /// The request for a service whose template switches the reasoning.
-fn switched_in_template(request: &ChatRequest, thinking: bool) -> Map<String, Value> {
-    let mut request = ChatRequest { enable_thinking: None, ..request.clone() };
-    let kwargs = request.rest.entry("chat_template_kwargs").or_insert_with(|| Map::new().into());
-    // What the caller wrote there counts more; what is no object is for the service to judge.
-    if let Some(kwargs) = kwargs.as_object_mut() {
-        kwargs.entry("enable_thinking").or_insert(thinking.into());
+fn switched_in_template(request: &ChatRequest) -> Map<String, Value> {
+    let mut request = request.clone();
+    let thinking = request.enable_thinking.take().map(|thinking| ("enable_thinking", thinking.into()));
+    let preserve = request.rest.shift_remove(PRESERVE_THINKING).map(|preserve| (PRESERVE_THINKING, preserve));
+    for (name, value) in thinking.into_iter().chain(preserve) {
+        let kwargs = request.rest.entry("chat_template_kwargs").or_insert_with(|| Map::new().into());
+        // What the caller wrote there counts more; what is no object is for the service to judge.
+        if let Some(kwargs) = kwargs.as_object_mut() {
+            kwargs.entry(name).or_insert(value);
+        }
     }
     map_of(&request)
 }

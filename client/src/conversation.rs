@@ -154,7 +154,8 @@ impl Conversation {
         let prepared = self.prepare_of(&said, &request, true).await?;
         let reply = self.chat.clone().messages(prepared.plan.messages.iter().cloned()).await?;
         self.learn(prepared.estimated, reply.usage().map_or(0, |usage| usage.input_tokens));
-        let kept = self.grow(said, vec![reply.message()], prepared.plan.messages, prepared.cut).await;
+        let new = if self.chat.preserves_thinking() { reply.message_with_reasoning() } else { reply.message() };
+        let kept = self.grow(said, vec![new], prepared.plan.messages, prepared.cut).await;
         match kept {
             Ok(()) => Ok(reply),
             Err(error) => Err(error.with(|facts| {

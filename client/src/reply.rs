@@ -244,6 +244,13 @@ impl Reply {
         &self.attempts
     }
 
+    /// As [`message`](Self::message), with its reasoning: for who answers calls of tools, and for services that are
+    /// to preserve it.
+    pub fn message_with_reasoning(&self) -> Message {
+        let reasoning = Some(self.reasoning()).filter(|reasoning| !reasoning.is_empty());
+        Message { reasoning_content: reasoning.map(str::to_owned), ..self.message() }
+    }
+
     /// The message to put into the next request. Its reasoning is left out, as most models want it.
     pub fn message(&self) -> Message {
         let mut message = Message::text(Role::Assistant, self.text());

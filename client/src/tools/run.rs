@@ -313,6 +313,7 @@ impl RunBuilder {
             request.parallel_tool_calls.get_or_insert(true);
         }
         let messages = std::mem::take(&mut request.messages);
+        let before = messages.len();
         let mut run = Run { ended: Ended::Answered, messages, steps: Vec::new(), cost: Nanos::ZERO, currency: None };
         let open = open_calls(&run.messages);
         if !open.is_empty() {
@@ -336,9 +337,13 @@ impl RunBuilder {
                 run.cost = run.cost.checked_add(cost.amount).unwrap_or(Nanos::MAX);
                 run.currency = Some(cost.currency);
             }
-            run.messages.push(reply.message());
+            // Until the turn is over the model reads what it reasoned in it.
+            run.messages.push(reply.message_with_reasoning());
             let calls = reply.tool_calls().to_vec();
             if calls.is_empty() {
+                if !self.chat.preserves_thinking() {
+                    run.messages[before..].iter_mut().for_each(|message| message.reasoning_content = None);
+                }
                 run.steps.push(Step { reply: Some(reply), results: Vec::new() });
                 return Ok(Run { ended: Ended::Answered, ..run });
             }

@@ -93,6 +93,9 @@ async fn whether_to_reason_is_written_as_the_service_reads_it() {
     let own = |chat: ChatBuilder| chat.thinking(true).field("chat_template_kwargs", json!({"tone": "dry"}));
     let both = json!({"tone": "dry", "enable_thinking": true});
     assert_eq!(sent(ThinkingSwitch::Template, own).await, (None, Some(both)));
+    let kept = |chat: ChatBuilder| chat.preserve_thinking(true);
+    assert_eq!(sent(ThinkingSwitch::Field, kept).await, (None, None));
+    assert_eq!(sent(ThinkingSwitch::Template, kept).await, (None, Some(json!({"preserve_thinking": true}))));
 }
 
 #[tokio::test]

@@ -115,6 +115,39 @@ async fn calls_are_made_together_and_their_results_keep_their_order() {
     assert_eq!(run.cost.to_string(), "0.000028");
 }
 
+/// A call that is reasoned about, and an answer that is.
+fn reasoning_mock() -> Mock {
+    let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "add-all", "arguments": "{}"}});
+    let chunk =
+        |delta: Value, finish: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let thinks = |word: &str| chunk(json!({"reasoning_content": word}), Value::Null);
+    let calls = [thinks("xyzzy"), chunk(json!({"tool_calls": [call]}), "tool_calls".into())];
+    let answers = [thinks("plugh"), chunk(json!({"content": "0"}), "stop".into())];
+    Mock::new().events(calls).events(answers).reply("again")
+}
+
+#[tokio::test]
+async fn what_was_reasoned_goes_along_within_a_turn_and_after_it_only_where_it_is_preserved() {
+    for preserve in [false, true] {
+        let mock = reasoning_mock();
+        let chat = mock.client().chat("qwen3.8-plus").preserve_thinking(preserve);
+        let mut talk = chat.conversation(qwenda::Policy::everything());
+        talk.run("add nothing", |chat| chat.tools(add)).await.unwrap();
+        assert_eq!(talk.send("and again").await.unwrap().text(), "again");
+        let reasoned = |request: usize| -> Vec<Value> {
+            let messages = mock.bodies()[request]["messages"].as_array().unwrap().clone();
+            let said = messages.iter().filter(|message| message["role"] == "assistant");
+            said.map(|message| message["reasoning_content"].clone()).collect()
+        };
+        assert_eq!(reasoned(1), ["xyzzy"], "the model reads its reasoning beside the call");
+        let after = if preserve { [json!("xyzzy"), json!("plugh")] } else { [Value::Null, Value::Null] };
+        assert_eq!(reasoned(2), after, "preserved: {preserve}");
+        assert_eq!(mock.bodies()[2]["preserve_thinking"], json!(preserve));
+        let kept = talk.history().iter().filter(|message| message.reasoning_content.is_some()).count();
+        assert_eq!(kept, if preserve { 2 } else { 0 });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whatever_goes_wrong_with_a_call_is_told_to_the_model() {
     let calls = [
