@@ -1,6 +1,6 @@
 //! The same questions to a real model: whether it says what it was sent, and what its cache had of each request.
 
-use qwenda::{Client, Message, Result, Usage};
+use qwenda::{ChatBuilder, Client, Message, Result, Usage, types::chat::Content};
 
 use super::generate::Fact;
 
@@ -14,6 +14,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// How many of the facts are asked for, spread evenly.
     pub(crate) questions: usize,
+    /// What all requests begin with, so that the service's cache has nothing of another conversation.
+    pub(crate) mark: String,
 }
 
 /// What it said.
@@ -35,16 +37,24 @@ impl Model {
         fact.is_multiple_of(every)
     }
 
+    fn chat(&self, request: &[Message]) -> ChatBuilder {
+        let mut messages = request.to_vec();
+        if let Some(first) = messages.first_mut() {
+            let text = format!("{}\n{}", self.mark, first.plain_text());
+            first.content = Some(Content::Text(text));
+        }
+        self.client.chat(&self.name).messages(messages).temperature(0.0)
+    }
+
     /// Sends the request of a turn, for its counts alone.
     pub(crate) async fn turn(&self, request: &[Message]) -> Result<Usage> {
-        let reply = self.client.chat(&self.name).messages(request.to_vec()).temperature(0.0).max_tokens(1).await?;
+        let reply = self.chat(request).max_tokens(1).await?;
         Ok(reply.usage().cloned().unwrap_or_default())
     }
 
     /// Whether the answer to a request has what holds after so many turns.
     pub(crate) async fn knows(&self, fact: &Fact, turns: usize, request: &[Message]) -> Result<bool> {
-        let chat = self.client.chat(&self.name).messages(request.to_vec());
-        let reply = chat.temperature(0.0).max_tokens(ANSWER_TOKENS_MAX).await?;
+        let reply = self.chat(request).max_tokens(ANSWER_TOKENS_MAX).await?;
         let said = reply.text().to_lowercase();
         Ok(fact.at(turns).is_some_and(|(_, value)| said.contains(&value.to_lowercase())))
     }

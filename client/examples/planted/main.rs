@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         };
         let languages = option("--languages").unwrap_or_else(|| "en,zh".to_owned());
-        let model = Client::from_env().map(|client| Model { client, name, questions });
+        let model = Client::from_env().map(|client| Model { client, name, questions, mark: String::new() });
         return match model {
             Ok(model) => {
                 ask(&model, turns.max(2), budget as u64, &languages).await.map_or_else(failed, |()| ExitCode::SUCCESS)
@@ -73,7 +73,8 @@ async fn ask(model: &Model, turns: usize, budget: u64, languages: &str) -> qwend
     for (language, name) in LANGUAGES.into_iter().filter(|(_, name)| languages.split(',').any(|one| one == *name)) {
         for (subject, how) in SUBJECTS {
             let script = generate::script(language, turns, 0);
-            let score = play::play(&script, how, budget, Some(model)).await?;
+            let model = Model { mark: format!("{name} {subject}"), ..model.clone() };
+            let score = play::play(&script, how, budget, Some(&model)).await?;
             println!("{}", report::asked(name, subject, &score));
         }
     }

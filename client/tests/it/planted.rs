@@ -106,7 +106,7 @@ impl Transport for Parrot {
 #[tokio::test]
 async fn a_model_that_says_what_it_was_sent_knows_what_is_answerable() {
     let client = Client::builder().base_url("http://parrot.invalid/v1").transport(Parrot).build().unwrap();
-    let model = Model { client, name: "parrot".to_owned(), questions: 9 };
+    let model = Model { client, name: "parrot".to_owned(), questions: 9, mark: String::new() };
     for (name, subject) in SUBJECTS {
         let score = play(&script(LANGUAGES[0].0, TURNS, 7), subject, BUDGET, Some(&model)).await.unwrap();
         let asked = score.asked_of_model;
