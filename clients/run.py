@@ -18,7 +18,7 @@ import install
 from service import Service
 
 HERE = Path(__file__).resolve().parent
-GROUP_SECONDS_MAX = 1900
+GROUP_SECONDS_MAX = 2400
 
 
 @dataclass

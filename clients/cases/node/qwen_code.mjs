@@ -29,7 +29,7 @@ function qwen(words, more = {}) {
     let err = '';
     child.stdout.on('data', (data) => (out += data));
     child.stderr.on('data', (data) => (err += data));
-    const timer = setTimeout(() => child.kill('SIGKILL'), 800_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 1_500_000);
     child.on('close', (code) => {
       clearTimeout(timer);
       resolve({ code, out, err });
