@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+};
 
 use crate::{
     Client, Result,
@@ -17,7 +20,7 @@ use crate::{
 /// Answers that are being given up at once; the others wait.
 const AT_ONCE_MAX: usize = 8;
 /// Answers that are being given up or wait for it. Beyond that the service finds out by itself.
-const WAITING_MAX: u32 = 1024;
+const WAITING_MAX: usize = 1024;
 /// An attempt takes no longer than this.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// The request itself may have been overtaken: what is not known yet is asked for once more.
@@ -29,11 +32,14 @@ const ATTEMPTS_MAX: usize = 2;
 pub(crate) struct Bounds {
     at_once: Semaphore,
     waiting: Arc<Semaphore>,
+    /// Somebody waits no more.
+    fewer: Notify,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { at_once: Semaphore::new(AT_ONCE_MAX), waiting: Arc::new(Semaphore::new(WAITING_MAX as usize)) }
+        let (at_once, waiting) = (Semaphore::new(AT_ONCE_MAX), Arc::new(Semaphore::new(WAITING_MAX)));
+        Self { at_once, waiting, fewer: Notify::new() }
     }
 }
 
@@ -85,27 +91,33 @@ impl Drop for Guard {
         let Ok(request) = client.giving_up(&key, native) else { return };
         let Ok(place) = Arc::clone(&client.leaving.waiting).try_acquire_owned() else { return };
         runtime.spawn(async move {
-            let _place = place;
-            // It never closes.
-            let Ok(_turn) = client.leaving.at_once.acquire().await else { return };
-            for attempt in 1..=ATTEMPTS_MAX {
-                if attempt > 1 {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                match within(Some(ATTEMPT), client.transport.send(request.clone())).await {
-                    Some(Ok(response)) if response.status != 404 => return,
-                    _ => {}
-                }
-            }
-            tracing::debug!("an answer that nobody waits for could not be given up");
+            tell(&client, &request).await;
+            drop(place);
+            client.leaving.fewer.notify_waiters();
         });
     }
+}
+
+async fn tell(client: &Inner, request: &Request) {
+    // It never closes.
+    let Ok(_turn) = client.leaving.at_once.acquire().await else { return };
+    for attempt in 1..=ATTEMPTS_MAX {
+        if attempt > 1 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        match within(Some(ATTEMPT), client.transport.send(request.clone())).await {
+            Some(Ok(response)) if response.status != 404 => return,
+            _ => {}
+        }
+    }
+    tracing::debug!("an answer that nobody waits for could not be given up");
 }
 
 impl Client {
     /// Waits until the service was told of all answers that this client and its clones dropped before their end.
     /// They are told of in the background; a program that ends at once would leave the service to generate for
-    /// nobody. Without such answers it returns at once, and within a minute if the service cannot be reached.
+    /// nobody. Without such answers it returns at once; where the service cannot be reached each of them takes up to
+    /// 21 s, eight at a time, so that a limit is well set.
     ///
     /// # Example
     /// ```
@@ -115,8 +127,16 @@ impl Client {
     /// # }
     /// ```
     pub async fn settled(&self) {
-        // All places at once are to be had when nobody has one. They are never closed.
-        let _all = self.0.leaving.waiting.acquire_many(WAITING_MAX).await;
+        let leaving = &self.0.leaving;
+        loop {
+            // Listening begins before the look, so that no end is missed between. To take the places itself would
+            // leave none for answers that are dropped meanwhile.
+            let fewer = leaving.fewer.notified();
+            if leaving.waiting.available_permits() == WAITING_MAX {
+                return;
+            }
+            fewer.await;
+        }
     }
 }
 
